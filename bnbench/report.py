@@ -1,0 +1,144 @@
+"""Comparisons → text: a table for people, markdown, CSV and JSON at full precision.
+
+Metrics are fractions in the machine formats and percent in the tables. One seed has no ± there and
+an empty cell here, never a 0.
+"""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bnbench.compare import Comparison, Group, arm_table, epoch_table
+from bnbench.results import Run
+
+Format = Literal["table", "markdown", "csv", "json"]
+
+JSON_SCHEMA_VERSION = 1
+
+# Of a displayed column: its heading, and how a row of the data frame fills it.
+Columns = dict[str, Callable[[Any], str]]
+
+
+def _percent(row: Any, name: str) -> str:
+    value, sd = getattr(row, name), getattr(row, f"{name}_sd")
+    if pd.isna(value):
+        return "–"
+    return f"{100 * value:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}")
+
+
+def _seeds(row: Any) -> str:
+    return f"{row.seeds}" + (f" + {row.diverged} diverged" if row.diverged else "")
+
+
+ARM_COLUMNS: Columns = {
+    "arm": lambda row: row.arm,
+    "seeds": _seeds,
+    "final valid %": lambda row: _percent(row, "final_valid_accuracy"),
+    "best valid %": lambda row: _percent(row, "best_valid_accuracy"),
+    "s/epoch": lambda row: "–" if pd.isna(row.epoch_seconds) else f"{row.epoch_seconds:.2f}",
+    "parameters": lambda row: f"{row.parameters:,}",
+}
+EPOCH_COLUMNS: Columns = {
+    "epoch": lambda row: str(row.epoch),
+    "arm": lambda row: row.arm,
+    "train loss": lambda row: f"{row.train_loss:.4f}",
+    "train acc %": lambda row: f"{100 * row.train_accuracy:.2f}",
+    "valid loss": lambda row: f"{row.valid_loss:.4f}",
+    "valid acc %": lambda row: _percent(row, "valid_accuracy"),
+    "s": lambda row: f"{row.seconds:.1f}",
+}
+LEGEND = (
+    "± is the standard deviation over seeds; without it, one seed, which supports no conclusion."
+    " final: after the last epoch. best: each seed's best epoch, chosen on the very images it is measured on."
+    " s/epoch: median training time."
+)
+EPOCH_LEGEND = "Means over seeds; ± is the standard deviation over seeds. s: median time of training and validation."
+
+
+def print_comparison(comparison: Comparison, form: Format, *, per_epoch: bool, console: Console) -> None:
+    """Print every group's table (of arms, or of epochs) to `console` in the given form."""
+    make = epoch_table if per_epoch else arm_table
+    tables = {group: make(runs) for group, runs in comparison.groups.items()}
+    if form == "csv":
+        console.print(_csv(tables), end="", soft_wrap=True)
+    elif form == "json":
+        console.print(_json(tables, "epochs" if per_epoch else "arms"), soft_wrap=True)
+    else:
+        columns = EPOCH_COLUMNS if per_epoch else ARM_COLUMNS
+        draw = _print_markdown if form == "markdown" else _print_table
+        for group, table in tables.items():
+            draw(group.title(), table, columns, console)
+        console.print(EPOCH_LEGEND if per_epoch else LEGEND)
+
+
+def _cells(table: pd.DataFrame, columns: Columns) -> list[list[str]]:
+    return [[fill(row) for fill in columns.values()] for row in table.itertuples()]
+
+
+def _print_table(title: str, frame: pd.DataFrame, columns: Columns, console: Console) -> None:
+    cells = _cells(frame, columns)
+    console.print(title, style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in columns:
+        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
+    for row in cells:
+        table.add_row(*row)
+    if console.measure(table).minimum <= console.width:
+        console.print(table)
+    else:  # too narrow for columns: a short paragraph for each row
+        for row in cells:
+            console.print()
+            for heading, cell in zip(columns, row, strict=True):
+                console.print(f"{heading}: {cell}")
+    console.print()
+
+
+def _print_markdown(title: str, frame: pd.DataFrame, columns: Columns, console: Console) -> None:
+    lines = [f"**{title}**", "", "| " + " | ".join(columns) + " |"]
+    lines.append("|" + "|".join(" --- " if heading == "arm" else " ---: " for heading in columns) + "|")
+    lines += ["| " + " | ".join(row) + " |" for row in _cells(frame, columns)]
+    console.print("\n".join(lines) + "\n", soft_wrap=True)
+
+
+def _csv(tables: dict[Group, pd.DataFrame]) -> str:
+    frames = []
+    for group, table in tables.items():
+        for position, (name, value) in enumerate(vars(group).items()):
+            table.insert(position, name if name != "epochs" else "epochs_asked", value)
+        frames.append(table)
+    text = io.StringIO()
+    pd.concat(frames).to_csv(text, index=False)
+    return text.getvalue()
+
+
+def _json(tables: dict[Group, pd.DataFrame], rows: str) -> str:
+    groups = [{**vars(group), rows: _records(table)} for group, table in tables.items()]
+    return json.dumps({"schema_version": JSON_SCHEMA_VERSION, "groups": groups}, indent=2, allow_nan=False)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Plain Python values, None for NaN, so that the JSON is strict."""
+    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return records
+
+
+def result_line(run: Run) -> str:
+    """What `bnbench run` prints for one finished run."""
+    what = f"{run.name} seed {run.seed}"
+    if run.status == "diverged":
+        return f"{what}: diverged in epoch {len(run.rows)} → {run.path}"
+    best = max(run.rows, key=lambda row: row.valid_accuracy)
+    return (
+        f"{what}: valid accuracy {100 * run.rows[-1].valid_accuracy:.2f} % after epoch {len(run.rows)}"
+        f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}) → {run.path}"
+    )
+
+
+def result_lines(runs: Sequence[Run]) -> str:
+    return "\n".join(map(result_line, runs))

@@ -1,0 +1,180 @@
+"""The on-disk format of a run, and how it is read back. writer.py writes it. No torch here.
+
+    results/<name>/seed-<n>/
+      config.yaml   the resolved config, every default written out; `bnbench run` takes it as it is
+      metrics.csv   METRICS, a row an epoch; the same bytes at every rerun
+      timing.csv    TIMING, a row an epoch
+      run.json      status, digest, data, parameters, provenance, final metrics
+      model.pt      final weights (a state_dict)
+
+Every file is replaced as a whole. run.json says "running" before training starts, and its last
+status is written when all else is in place, so a run that reads as complete is complete.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnbench import strict_yaml
+from bnbench.config import NAME
+from bnbench.errors import ResultsError
+from bnbench.files import read_bounded
+
+SCHEMA_VERSION = 1
+METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+TIMING = ("epoch", "train_seconds", "valid_seconds")
+FILES = ("config.yaml", "metrics.csv", "timing.csv", "run.json", "model.pt")
+FINISHED = ("complete", "diverged")  # a run that diverged is a result
+UNFINISHED = ("running", "interrupted", "failed")
+MAX_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What one epoch gave. Losses are means over images, accuracies fractions (correct / total)."""
+
+    epoch: int  # counted from 1: the number of epochs trained
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float
+    valid_accuracy: float
+    train_seconds: float
+    valid_seconds: float
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as read back from its folder."""
+
+    path: Path
+    name: str
+    seed: int
+    digest: str
+    status: str
+    smoke: bool
+    dataset: str
+    train_images: int
+    valid_images: int
+    epochs: int  # asked for; `rows` has as many when the run is complete
+    parameters: int
+    rows: tuple[EpochRow, ...]
+
+
+def find_runs(paths: Sequence[Path]) -> Iterator[Path]:
+    """The run folders (those with a run.json) at or below each path, sorted, each once."""
+    seen = set()
+    for path in paths:
+        if not path.exists():
+            raise ResultsError(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
+        for folder, subfolders, files in os.walk(path):
+            subfolders.sort()  # and links to folders are not followed, so there are no loops
+            real = Path(folder).resolve()
+            if "run.json" in files and real not in seen:
+                seen.add(real)
+                yield Path(folder)
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run back. Raises ResultsError saying which file is wrong, and how."""
+    about = read_json(folder)
+    if not isinstance(about.get("schema_version"), int):
+        raise ResultsError(f"{folder / 'run.json'}: has no schema_version")
+    if about["schema_version"] > SCHEMA_VERSION:
+        raise ResultsError(f"{folder / 'run.json'}: was written by a newer bnbench; update to read it")
+    try:
+        run = Run(
+            path=folder,
+            name=_checked(about["name"], str),
+            seed=_checked(about["seed"], int),
+            digest=_checked(about["digest"], str),
+            status=_checked(about["status"], str),
+            smoke=_checked(about["smoke"], bool),
+            dataset=_checked(about["dataset"]["name"], str),
+            train_images=_checked(about["split"]["train_images"], int),
+            valid_images=_checked(about["split"]["valid_images"], int),
+            epochs=_checked(about["epochs"], int),
+            parameters=_checked(about["parameters"], int),
+            rows=_read_rows(folder),
+        )
+    except (KeyError, TypeError) as error:
+        raise ResultsError(f"{folder / 'run.json'}: lacks or misstates {error}") from None
+    if not NAME.fullmatch(run.name) or not NAME.fullmatch(run.dataset):
+        raise ResultsError(f"{folder / 'run.json'}: has a name with characters that no run has")
+    if run.status not in FINISHED + UNFINISHED:
+        raise ResultsError(f"{folder / 'run.json'}: has an unknown status")
+    if run.status == "complete" and len(run.rows) != run.epochs:
+        raise ResultsError(
+            f"{folder / 'metrics.csv'}: has {len(run.rows)} epochs, but the complete run has {run.epochs}"
+        )
+    if run.status == "diverged" and not run.rows:
+        raise ResultsError(f"{folder / 'metrics.csv'}: has no epochs, but the run diverged in one")
+    return run
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"{value!r:.40} where {kind.__name__} belongs")
+    return value
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_bounded(path, MAX_BYTES).decode()
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: is missing") from None
+    except UnicodeDecodeError:
+        raise ResultsError(f"{path}: is not UTF-8 text") from None
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}") from None
+
+
+def read_json(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    try:
+        value = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        raise ResultsError(f"{path}: is not JSON") from None
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path}: is not a JSON object")
+    return value
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.yaml"
+    try:
+        value, _ = strict_yaml.parse(_read(path))
+    except strict_yaml.YamlError as error:
+        raise ResultsError(f"{path}: {error}") from None
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path}: is not a config")
+    return value
+
+
+def _read_rows(folder: Path) -> tuple[EpochRow, ...]:
+    metrics = _read_csv(folder / "metrics.csv", METRICS)
+    timing = _read_csv(folder / "timing.csv", TIMING)
+    # metrics.csv is written first, so a run killed between the two has one more row there.
+    return tuple(EpochRow(**{**m, **t}) for m, t in zip(metrics, timing, strict=False))
+
+
+def _read_csv(path: Path, header: Sequence[str]) -> list[dict[str, Any]]:
+    lines = _read(path).splitlines()
+    if not lines or lines[0] != ",".join(header):
+        raise ResultsError(f"{path}: does not begin with the header {','.join(header)}")
+    rows = []
+    for number, line in enumerate(lines[1:], start=1):
+        cells = line.split(",")
+        try:
+            row = {name: float(cell) for name, cell in zip(header, cells, strict=True)}
+        except ValueError:
+            raise ResultsError(f"{path}:{number + 1}: is not a row of {len(header)} numbers") from None
+        if row["epoch"] != number:
+            raise ResultsError(f"{path}:{number + 1}: is not epoch {number}")
+        rows.append({**row, "epoch": number})
+    return rows

@@ -1,0 +1,157 @@
+"""Writing a run's folder (the format: results.py), so that a reader sees the old state or the new one."""
+
+import csv
+import io
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bnbench.config import Config
+from bnbench.errors import ResultsError, RunError
+from bnbench.files import write_atomic
+from bnbench.results import FILES, METRICS, SCHEMA_VERSION, TIMING, EpochRow, read_config, read_json
+
+
+def run_folder(out: Path, config: Config) -> Path:
+    return out / config.name / f"seed-{config.seed}"
+
+
+def make_root(out: Path) -> None:
+    """Make the results folder; RunError where nothing can be written in it, before anything is trained."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise RunError(f"{out} cannot be written: {error.strerror}. Choose another --out") from None
+
+
+def existing_status(folder: Path, config: Config) -> str | None:
+    """The status of the run of this very config in `folder`; None where there is no run.
+
+    Raises RunError where another config's run, or something that is not a run, is in the way.
+    """
+    if not any((folder / name).exists() for name in FILES):
+        return None
+    try:
+        there = read_config(folder)
+        status = str(read_json(folder)["status"])
+    except (ResultsError, KeyError):
+        raise RunError(
+            f"{folder} holds something that is not a readable run; move it away, choose another --name or --out,"
+            " or use --force to train anew in its place"
+        ) from None
+    differences = _differences(there, config.arm())
+    if differences:
+        shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
+        raise RunError(
+            f"{folder} holds a run of another config ({shown}); choose another --name or --out,"
+            " or use --force to train anew in its place"
+        )
+    return status
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """`key is X there, Y here` for every key that differs between two configs."""
+    flat_there, flat_here = _flat(there), _flat(here)
+    keys = [key for key in {**flat_here, **flat_there} if key not in ("name", "seeds", "data.fallback")]
+    absent = "not set"
+    return [
+        f"{key} is {flat_there.get(key, absent)} there, {flat_here.get(key, absent)} here"
+        for key in keys
+        if flat_there.get(key, absent) != flat_here.get(key, absent)
+    ]
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in config.items():
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat
+
+
+class RunWriter:
+    """Writes one run's folder, and reports every failure to write as a RunError that names the path."""
+
+    def __init__(self, folder: Path, config: Config, about: dict[str, Any]) -> None:
+        """`about` goes into run.json as it is: dataset, split, parameters, provenance."""
+        self.folder = folder
+        self._rows: list[EpochRow] = []
+        self._config = config
+        self._json: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "status": "running",
+            "name": config.name,
+            "seed": config.seed,
+            "digest": config.digest(),
+            "epochs": config.train.epochs,
+            **about,
+            "started": _now(),
+            "ended": None,
+            "final": None,
+        }
+
+    def start(self) -> None:
+        """Make the folder, empty of any earlier run; a place that cannot be written is found out here."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in [*(self.folder / name for name in FILES), *self.folder.glob(".*.tmp")]:
+                leftover.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(self.folder, error) from None
+        text = yaml.safe_dump(self._config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)
+        self._write("run.json", _dump_json(self._json))
+        self._write("config.yaml", text.encode())
+        self._write("metrics.csv", _dump_csv(METRICS, []))
+        self._write("timing.csv", _dump_csv(TIMING, []))
+
+    def add(self, row: EpochRow) -> None:
+        self._rows.append(row)
+        self._write("metrics.csv", _dump_csv(METRICS, self._rows))
+        self._write("timing.csv", _dump_csv(TIMING, self._rows))
+
+    def finish(self, status: str, *, weights: bytes | None = None, reason: str | None = None) -> None:
+        """Write the weights, then the last status."""
+        if weights is not None:
+            self._write("model.pt", weights)
+        self._json["status"] = status
+        self._json["ended"] = _now()
+        if reason is not None:
+            self._json["reason"] = reason
+        if self._rows:
+            final = {name: getattr(self._rows[-1], name) for name in METRICS}
+            self._json["final"] = {k: v if math.isfinite(v) else None for k, v in final.items()}
+        self._write("run.json", _dump_json(self._json))
+
+    def _write(self, name: str, contents: bytes) -> None:
+        try:
+            write_atomic(self.folder / name, contents)
+        except OSError as error:
+            raise self._unwritable(self.folder / name, error) from None
+
+    @staticmethod
+    def _unwritable(path: Path, error: OSError) -> RunError:
+        return RunError(f"{path} cannot be written: {error.strerror}. Make room or choose another --out")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _dump_json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _dump_csv(header: Sequence[str], rows: Sequence[EpochRow]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([repr(getattr(row, name)) for name in header])  # repr: the shortest exact digits
+    return text.getvalue().encode()
