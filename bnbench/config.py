@@ -17,6 +17,8 @@ from pydantic_core import PydanticCustomError
 # Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
 MAX_NAME = 150
+TRAIN_IMAGES = {"mnist": 60_000, "mnist5k": 4_000, "fashion_mnist": 60_000, "kmnist": 60_000}
+MAX_IMAGES = max(TRAIN_IMAGES.values())
 MAX_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
 
@@ -34,8 +36,8 @@ class DataConfig(_Strict):
     """The dataset, how much of it, and the batch size. Limits take the first images of a split."""
 
     dataset: Literal["mnist", "mnist5k", "fashion_mnist", "kmnist"] = "mnist"
-    batch_size: int = Field(64, ge=1, le=60_000)
-    train_limit: int | None = Field(None, ge=1, le=60_000)
+    batch_size: int = Field(64, ge=1, le=MAX_IMAGES)
+    train_limit: int | None = Field(None, ge=1, le=MAX_IMAGES)
     valid_limit: int | None = Field(None, ge=1, le=10_000)
     fallback: Literal["mnist5k", "error"] = "mnist5k"
 
@@ -152,10 +154,9 @@ class Config(_Strict):
 
     @model_validator(mode="after")
     def _norm_fits_model_and_batch(self) -> Self:
-        if self.data.train_limit is not None and self.data.batch_size > self.data.train_limit:
-            raise key_error(
-                "data.batch_size", f"{self.data.batch_size} is more than the {self.data.train_limit} training images"
-            )
+        images = min(self.data.train_limit or MAX_IMAGES, TRAIN_IMAGES[self.data.dataset])
+        if self.data.batch_size > images:
+            raise key_error("data.batch_size", f"{self.data.batch_size} is more than the {images} training images")
         if isinstance(self.model, MLPConfig) and self.norm.type != "none":
             if not self.model.hidden:
                 raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")

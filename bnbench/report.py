@@ -89,7 +89,7 @@ def _print_table(title: str, frame: pd.DataFrame, columns: Columns, console: Con
         table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
     for row in cells:
         table.add_row(*row)
-    if console.measure(table).minimum <= console.width:
+    if Console(width=10_000).measure(table).maximum <= console.width:
         console.print(table)
     else:  # too narrow for columns: a short paragraph for each row
         for row in cells:
@@ -110,7 +110,7 @@ def _csv(tables: dict[Group, pd.DataFrame]) -> str:
     frames = []
     for group, table in tables.items():
         for position, (name, value) in enumerate(vars(group).items()):
-            table.insert(position, name if name != "epochs" else "epochs_asked", value)
+            table.insert(position, name, value)
         frames.append(table)
     text = io.StringIO()
     pd.concat(frames).to_csv(text, index=False)

@@ -1,0 +1,58 @@
+"""Peak memory of full-MNIST runs, above that of a process that has only imported torch.
+
+    python benchmarks/memory.py        1 minute; --data-dir names the folder with MNIST
+
+Target: at most 500 MB above. The first run of a fresh data folder reads the original files and
+imports torchvision; the others read the cache.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bnbench.datasets import data_dir
+
+TARGET_MB = 500
+
+
+def peak_mb(command: list[str]) -> float:
+    """The largest resident set of one child process, in MB (10^6 bytes)."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} exited with {process.returncode}")
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB on Linux
+    return usage.ru_maxrss * unit / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, default=None)
+    folder = data_dir(parser.parse_args().data_dir)
+    base = peak_mb([sys.executable, "-c", "import torch"])
+    table = Table("process", "peak MB", "above torch", "target", "ratio")
+    table.add_row("import torch", f"{base:.0f}", "", "", "")
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = Path(scratch) / "data"
+        (fresh / "MNIST").mkdir(parents=True)
+        (fresh / "MNIST" / "raw").symlink_to((folder / "MNIST" / "raw").resolve())
+        cases = {"mlp_bn, reading the originals": ("mlp_bn", fresh)}
+        cases |= {f"{name}, from the cache": (name, fresh) for name in ("mlp_bn", "cnn_bn", "cnn_bn_custom")}
+        for label, (name, data) in cases.items():
+            command = [sys.executable, "-m", "bnbench", "run", f"configs/{name}.yaml", "--set", "train.epochs=1"]
+            command += ["--no-fallback", "--data-dir", str(data), "--out", f"{scratch}/{label}", "--quiet"]
+            peak = peak_mb(command)
+            above = peak - base
+            table.add_row(label, f"{peak:.0f}", f"{above:.0f}", f"{TARGET_MB}", f"{above / TARGET_MB:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

