@@ -190,7 +190,7 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
 
 def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor, Tensor]]:
     """torchvision's two splits, images and labels, in `root`, where it downloads what is not there."""
-    put = f"put the four original files into {folder / _CLASS[name] / 'raw'}"
+    by_hand = f"put the four original files into {folder / _CLASS[name] / 'raw'}"
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     # torchvision draws a bar on stderr; in a log it would be a line for every 32 kB.
@@ -199,15 +199,17 @@ def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor,
         with bar:
             splits = [_source(name)(str(root), train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError, RecursionError, http.client.HTTPException) as error:
-        reason = " ".join(str(error).split())
+        # torchvision's text is a paragraph a mirror; keep each mirror's own error.
+        reasons = [line.strip("<>") for line in str(error).splitlines() if not line.startswith("Tried ")]
+        reason = "; ".join(dict.fromkeys(reasons)).replace("Error downloading ", "").replace(":; ", ": ")
         if "corrupted" in reason:  # torchvision's word for a download whose MD5 is wrong
             raise DataError(
-                f"{name} was downloaded damaged: a file's MD5 is not the published one."
-                f" Try again later, or {put} ({reason})"
+                f"{name} was downloaded damaged: a file's MD5 is not the published one ({reason})."
+                f" Try again later, or {by_hand}"
             ) from None
         raise DataMissing(
-            f"{name} is neither in {folder} nor downloadable."
-            f" Connect and run: bnbench data fetch {name}; or {put} ({reason})"
+            f"{name} is not in {folder} and cannot be downloaded ({reason})."
+            f" Connect and run: bnbench data fetch {name}; or {by_hand}"
         ) from None
     finally:
         socket.setdefaulttimeout(timeout)

@@ -45,6 +45,7 @@ def execute(
     Raises ConfigError, DataError or RunError where nothing can start, Interrupted on Ctrl-C or SIGTERM.
     """
     outcomes: list[Outcome] = []
+    total = sum(len(config.seeds) for config in configs)
     with _signals_raise():
         try:
             make_root(out)
@@ -52,7 +53,7 @@ def execute(
             runs = [(run, ready) for ready in prepared for run in ready.config.one_per_seed()]
             there = {} if force else _existing(out, [config for config, _ in runs])
             loaded: tuple[object, experiment.Loaded] | None = None
-            progress.begin(len(runs))
+            progress.begin(total)
             for config, ready in runs:
                 folder = run_folder(out, config)
                 if there.get(folder) in FINISHED:
@@ -67,8 +68,8 @@ def execute(
         except _Stop as stop:
             name = "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name
             raise Interrupted(
-                f"stopped by {name}: {len(outcomes)} of the command's runs ended before, and are kept;"
-                " the same command trains the rest",
+                f"stopped by {name}; {len(outcomes)} of {total} runs had ended and are kept."
+                " The same command trains the rest",
                 exit_code=128 + stop.signum,
             ) from None
     return outcomes

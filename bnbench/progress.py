@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from bnbench.config import Config
@@ -21,11 +21,10 @@ class Progress:
         self._label, self._epochs = "", 0
         self._bars = Bars(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[latest]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
             redirect_stdout=False,  # stdout is data and may be a file
@@ -58,7 +57,7 @@ class Progress:
         self._bars.update(
             self._one,
             advance=1,
-            latest=f"loss {row.train_loss:.4f}  valid {row.valid_accuracy:.2%}",
+            latest=f"loss {row.train_loss:.4f} valid {100 * row.valid_accuracy:.2f} %",
         )
         if not self.live and not self.quiet:
             self.console.print(

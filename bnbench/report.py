@@ -6,7 +6,7 @@ an empty cell here, never a 0.
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pandas as pd
@@ -124,8 +124,9 @@ def _json(tables: dict[Group, pd.DataFrame], rows: str) -> str:
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Plain Python values, None for NaN, so that the JSON is strict."""
-    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return records
+    return [
+        {name: None if pd.isna(value) else value for name, value in row.items()} for row in table.to_dict("records")
+    ]
 
 
 def result_line(run: Run) -> str:
@@ -138,7 +139,3 @@ def result_line(run: Run) -> str:
         f"{what}: valid accuracy {100 * run.rows[-1].valid_accuracy:.2f} % after epoch {len(run.rows)}"
         f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}) → {run.path}"
     )
-
-
-def result_lines(runs: Sequence[Run]) -> str:
-    return "\n".join(map(result_line, runs))
