@@ -5,6 +5,15 @@ Exit codes: 0 done · 1 a check, claim or gate failed · 2 usage or config · 3 
 4 data missing or corrupt · 130 and 143 interrupted.
 """
 
+import io
+import os
+import shlex
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,9 +31,27 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (BnbenchError, OSError, KeyboardInterrupt) as error:
-            if ctx.params.get("debug") or isinstance(error, BrokenPipeError):
-                raise
+            if isinstance(error, BrokenPipeError):
+                raise  # typer ends quietly
+            if ctx.params.get("debug"):
+                traceback.print_exc()
             raise typer.Exit(_explain(error)) from None
+
+
+@contextmanager
+def _stop_at_once() -> Iterator[None]:
+    """Heavy imports: Ctrl-C there has nothing to save, and inside torch's C++ start it would abort with a dump."""
+
+    def stop(signum: int, _: Any) -> None:
+        os.write(2, b"bnbench: stopped by Ctrl-C\n")
+        os._exit(128 + signum)
+
+    before = signal.signal(signal.SIGINT, stop) if threading.current_thread() is threading.main_thread() else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _explain(error: BaseException) -> int:
@@ -32,10 +59,9 @@ def _explain(error: BaseException) -> int:
     from bnbench.console import say
 
     if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("stopped by Ctrl-C before anything was trained", exit_code=130)
+        error = Interrupted("stopped by Ctrl-C", exit_code=130)
     if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        error = RunError(f"{place}{error.strerror or error}")
+        error = RunError(f"{error.filename or 'the output'} cannot be written or read: {error.strerror or error}")
     assert isinstance(error, BnbenchError)
     for line in str(error).split("\n"):
         say(f"bnbench: {line}")
@@ -76,6 +102,9 @@ def main(
 
     Start with: bnbench run configs/mlp_bn.yaml, then: bnbench compare results/
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # so that no locale turns a ± into a traceback
 
 
 @app.command()
@@ -95,7 +124,7 @@ def run(
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"] | None, typer.Option(help="Override device.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Override threads, torch's threads.")] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="One epoch on 512 images of mnist5k, labelled so.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Train anew, in place of what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train anew; what is there is removed first.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train every seed of every CONFIG, and write results/NAME/seed-N.
@@ -118,24 +147,28 @@ def run(
         overrides.append("data.fallback=error")
     loaded = load_configs(configs, overrides, name=name, seeds=seeds, smoke=smoke)
 
-    from bnbench import datasets
-    from bnbench.console import say
-    from bnbench.executor import execute
-    from bnbench.progress import Progress
-    from bnbench.report import result_line
-    from bnbench.results import read_run
+    with _stop_at_once():
+        from bnbench import datasets
+        from bnbench.console import clean, say
+        from bnbench.executor import execute
+        from bnbench.progress import Progress
+        from bnbench.report import result_line
+        from bnbench.results import read_run
 
     with Progress(quiet=quiet) as progress:
-        outcomes = execute(loaded, out, datasets.data_dir(data_dir), smoke=smoke, force=force, progress=progress)
+        outcomes = execute(loaded, out, datasets.data_dir(data_dir), force=force, progress=progress)
     for outcome in outcomes:
         if outcome.status != "failed":
             note = "" if outcome.trained else " (already complete, not trained; --force trains anew)"
-            typer.echo(result_line(read_run(outcome.folder)) + note)
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+            typer.echo(clean(result_line(read_run(outcome.folder)) + note).replace("\n", "\\n"))
+    failed = [f"{outcome.config.name} seed {outcome.config.seed}" for outcome in outcomes if outcome.status == "failed"]
     if failed:
-        raise RunError("\n".join(f"failed: {outcome.reason}" for outcome in failed))
+        raise RunError(
+            f"{len(failed)} of {len(outcomes)} runs failed, for the reasons above: {', '.join(failed)}."
+            " The same command trains them again"
+        )
     if not quiet:
-        say(f"Compare: bnbench compare {out}")
+        say(f"Compare: bnbench compare {shlex.quote(str(out))}")
 
 
 @app.command()
@@ -144,7 +177,9 @@ def compare(
     form: Annotated[
         Literal["table", "markdown", "csv", "json"], typer.Option("--format", help="How to print.")
     ] = "table",
-    per_epoch: Annotated[bool, typer.Option("--per-epoch", help="A line an epoch, the arms side by side.")] = False,
+    per_epoch: Annotated[
+        bool, typer.Option("--per-epoch", help="The tutorial's lines, an epoch a row, the arms side by side.")
+    ] = False,
 ) -> None:
     """Compare the arms found at or below PATH, a table for each set that may be compared.
 
@@ -156,8 +191,9 @@ def compare(
 
         bnbench compare results/ --format csv > table.csv
     """
-    from bnbench import console, report
-    from bnbench.compare import collect
+    with _stop_at_once():
+        from bnbench import console, report
+        from bnbench.compare import collect
 
     comparison = collect(paths)
     report.print_comparison(comparison, form, per_epoch=per_epoch, console=console.stdout())
@@ -168,11 +204,13 @@ def compare(
 @data_app.command()
 def status(data_dir: DataDir = None) -> None:
     """Show which datasets are here, and check them."""
-    from bnbench import datasets
-    from bnbench.errors import DataError
+    with _stop_at_once():
+        from bnbench import datasets
+        from bnbench.console import clean
+        from bnbench.errors import DataError
 
     folder = datasets.data_dir(data_dir)
-    typer.echo(f"{folder}")
+    typer.echo(clean(str(folder)))
     damaged = None
     for name in datasets.NAMES:
         try:
@@ -192,9 +230,12 @@ def fetch(
     data_dir: DataDir = None,
 ) -> None:
     """Download a dataset, verify its checksums, and keep it for later runs."""
-    from bnbench import datasets
-    from bnbench.console import say
+    with _stop_at_once():
+        from bnbench import datasets
+        from bnbench.console import clean, say
 
     folder = datasets.data_dir(data_dir)
     datasets.load(dataset, folder, say=say)
-    typer.echo(f"{dataset} in {folder}: {datasets.describe(dataset, folder)}")
+    if not datasets.cache_file(dataset, folder).exists():
+        raise RunError(f"{dataset} could not be kept in {folder}; make room there, or choose another --data-dir")
+    typer.echo(clean(f"{dataset} in {folder}: {datasets.describe(dataset, folder)}"))

@@ -23,6 +23,7 @@ class Group:
 
     smoke: bool
     dataset: str
+    dataset_sha256: str
     train_images: int
     valid_images: int
     epochs: int
@@ -46,7 +47,7 @@ def collect(paths: Sequence[Path]) -> Comparison:
     """Read every run at or below `paths`. Raises ResultsError where not one can be shown."""
     notes: list[str] = []
     found: dict[tuple[str, str, int], Run] = {}
-    for folder in find_runs(paths):
+    for folder in find_runs(paths, notes):
         try:
             run = read_run(folder)
         except ResultsError as error:
@@ -57,16 +58,27 @@ def collect(paths: Sequence[Path]) -> Comparison:
             continue
         first = found.setdefault((run.name, run.digest, run.seed), run)
         if first is not run:
-            notes.append(f"left out, the same arm and seed as {first.path}: {folder}")
+            how = (
+                "the same run, to the last digit,"
+                if _metrics(first) == _metrics(run)
+                else "with other metrics, the same run"
+            )
+            notes.append(f"left out, {how} as {first.path}: {folder}")
     if not found:
         where = " ".join(map(str, paths))
         raise ResultsError("\n".join([*notes, f"{where}: no finished run to compare; bnbench run makes one"]))
     groups: dict[Group, list[Run]] = defaultdict(list)
     for _, run in sorted(found.items()):
-        groups[Group(run.smoke, run.dataset, run.train_images, run.valid_images, run.epochs)].append(run)
+        groups[
+            Group(run.smoke, run.dataset, run.dataset_sha256, run.train_images, run.valid_images, run.epochs)
+        ].append(run)
         if run.status == "diverged":
             notes.append(f"diverged after epoch {len(run.rows)}, so in no mean: {run.path}")
     return Comparison(dict(sorted(groups.items())), notes)
+
+
+def _metrics(run: Run) -> list[tuple[float, ...]]:
+    return [tuple(getattr(row, name) for name in METRICS) for row in run.rows]
 
 
 def arm_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -94,6 +106,7 @@ def arm_table(runs: Sequence[Run]) -> pd.DataFrame:
     table["seeds"] = table["seeds"].fillna(0).astype(int)
     columns = [
         "arm",
+        "digest",
         "seeds",
         "diverged",
         "final_valid_accuracy",
@@ -115,7 +128,7 @@ def epoch_table(runs: Sequence[Run]) -> pd.DataFrame:
     for name in METRICS:
         table[f"{name}_sd"] = groups[name].std()
     table["seconds"] = groups["seconds"].median()
-    return table.reset_index().drop(columns="digest")
+    return table.reset_index()
 
 
 def epoch_rows(runs: Sequence[Run]) -> pd.DataFrame:

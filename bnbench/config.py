@@ -17,8 +17,13 @@ from pydantic_core import PydanticCustomError
 # Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
 MAX_NAME = 150
-TRAIN_IMAGES = {"mnist": 60_000, "mnist5k": 4_000, "fashion_mnist": 60_000, "kmnist": 60_000}
-MAX_IMAGES = max(TRAIN_IMAGES.values())
+# Training and test images of each dataset.
+IMAGES = {
+    "mnist": (60_000, 10_000),
+    "mnist5k": (4_000, 1_000),
+    "fashion_mnist": (60_000, 10_000),
+    "kmnist": (60_000, 10_000),
+}
 MAX_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
 
@@ -36,9 +41,9 @@ class DataConfig(_Strict):
     """The dataset, how much of it, and the batch size. Limits take the first images of a split."""
 
     dataset: Literal["mnist", "mnist5k", "fashion_mnist", "kmnist"] = "mnist"
-    batch_size: int = Field(64, ge=1, le=MAX_IMAGES)
-    train_limit: int | None = Field(None, ge=1, le=MAX_IMAGES)
-    valid_limit: int | None = Field(None, ge=1, le=10_000)
+    batch_size: int = Field(64, ge=1)
+    train_limit: int | None = Field(None, ge=1)
+    valid_limit: int | None = Field(None, ge=1)
     fallback: Literal["mnist5k", "error"] = "mnist5k"
 
 
@@ -136,6 +141,7 @@ class Config(_Strict):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(1, ge=1, le=1_024)  # part of the run: the thread count changes the last bits
     dtype: Literal["float32", "float64"] = "float32"
+    smoke: bool = False  # set by --smoke; a label that keeps such runs apart
     seeds: list[int] = [0]
 
     @field_validator("name")
@@ -154,17 +160,23 @@ class Config(_Strict):
 
     @model_validator(mode="after")
     def _norm_fits_model_and_batch(self) -> Self:
-        images = min(self.data.train_limit or MAX_IMAGES, TRAIN_IMAGES[self.data.dataset])
-        if self.data.batch_size > images:
-            raise key_error("data.batch_size", f"{self.data.batch_size} is more than the {images} training images")
+        dataset, batch_size = self.data.dataset, self.data.batch_size
+        for key, limit, images in zip(
+            ("train_limit", "valid_limit"), (self.data.train_limit, self.data.valid_limit), IMAGES[dataset], strict=True
+        ):
+            if limit is not None and limit > images:
+                raise key_error(f"data.{key}", f"{limit:,} is more than the {images:,} images of {dataset}")
+        images = self.data.train_limit or IMAGES[dataset][0]
+        if batch_size > images:
+            raise key_error("data.batch_size", f"{batch_size:,} is more than the {images:,} training images")
         if isinstance(self.model, MLPConfig) and self.norm.type != "none":
             if not self.model.hidden:
                 raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")
-            if self.norm.type == "batch" and self.data.batch_size == 1:
-                raise key_error(
-                    "data.batch_size",
-                    "batch norm of a vector needs at least 2 images in a batch: with one, every value is its own mean",
-                )
+            one = "batch norm of a vector needs at least 2 images in a batch: with one, every value is its own mean"
+            if self.norm.type == "batch" and 1 in (batch_size, images):
+                raise key_error("data.batch_size", one)
+            if self.norm.type == "batch" and not self.norm.track_running_stats and self.data.valid_limit == 1:
+                raise key_error("data.valid_limit", one)
         return self
 
     @property
@@ -179,12 +191,17 @@ class Config(_Strict):
 
     def arm(self) -> dict[str, Any]:
         """What makes two runs the same arm: every setting but the name, the seeds and the fallback."""
-        settings = self.model_dump(mode="json", exclude={"name": True, "seeds": True, "data": {"fallback"}})
-        return settings
+        return self.model_dump(mode="json", exclude={"name": True, "seeds": True, "data": {"fallback"}})
 
     def digest(self) -> str:
-        """SHA-256 of `arm()` as canonical JSON."""
-        text = json.dumps(self.arm(), sort_keys=True, separators=(",", ":"))
+        """SHA-256 of the arm's settings that are not defaults, as canonical JSON.
+
+        So a key that is added later, with a default that changes nothing, changes no digest.
+        """
+        data = self.data.model_copy(update={"fallback": DataConfig().fallback})
+        arm = self.model_copy(update={"data": data})
+        settings = arm.model_dump(mode="json", exclude={"name", "seeds"}, exclude_defaults=True)
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ load_configs(["configs/mlp_bn.yaml"], overrides=["train.optimizer.lr=0.5"])
 """
 
 import difflib
+import json
 import re
 import reprlib
 from collections.abc import Sequence
@@ -19,7 +20,10 @@ from bnbench.files import read_bounded
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 20  # a message stays readable
-NOT_IN_NAME = ("seeds", "name", "data.fallback")  # overrides that do not make another arm
+# Overrides that get no folder of their own: they make no other arm, or (device, threads) mostly the same one.
+NOT_IN_NAME = ("seeds", "name", "data.fallback", "device", "threads")
+
+SMOKE = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid_limit": 256, "train.epochs": 1}
 
 Location = tuple[str | int, ...]
 
@@ -64,19 +68,21 @@ def load_config(
     """One file with its overrides. Raises ConfigError listing every problem, a line each."""
     data, lines = read_mapping(path)
     origin: dict[Location, str] = {}
-    suffix = ""
+    suffixes: dict[str, str] = {}
     for override in overrides:
         key, value = parse_override(override)
         location = tuple(key.split("."))
         _assign(data, location, value, option=f"--set {override}")
         origin[location] = f"--set {override}"
+        suffixes = {old: text for old, text in suffixes.items() if not old.startswith(f"{key}.")}  # they are replaced
         if key not in NOT_IN_NAME:
-            suffix += f",{key}={_plain(override.partition('=')[2])}"
+            suffixes[key] = f",{key}={_plain(value)}"
     if smoke:
-        for key, value in {"dataset": "mnist5k", "train_limit": 512, "valid_limit": 256}.items():
-            _assign(data, ("data", key), value, option="--smoke")
-        _assign(data, ("train", "epochs"), 1, option="--smoke")
-        suffix += ",smoke"
+        for key, value in SMOKE.items():
+            if tuple(key.split(".")) in origin:
+                raise ConfigError(f"--set {key}: --smoke sets it to {value}; leave one of the two out")
+            _assign(data, tuple(key.split(".")), value, option="--smoke")
+        data["smoke"] = True
     if seeds is not None:
         try:
             data["seeds"] = parse_seeds(seeds)
@@ -84,13 +90,21 @@ def load_config(
             raise ConfigError(f"--seeds {seeds}: {error}") from None
     if name is not None:
         data["name"], origin[("name",)] = name, f"--name {name}"
-    elif isinstance(data.setdefault("name", path.stem), str):
-        data["name"] += suffix
+    elif isinstance(data.setdefault("name", _plain(path.stem).lstrip(".")), str):
+        data["name"] += "".join(suffixes[key] for key in sorted(suffixes))
+    if smoke and isinstance(data["name"], str):
+        data["name"] = data["name"].removesuffix(",smoke") + ",smoke"
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        problems = map(_relocate, error.errors(include_url=False))
+        problems = [_relocate(problem) for problem in error.errors(include_url=False)]
         texts = [f"{_place(p['loc'], data, path, lines, origin)}: {_explain(p)}" for p in problems]
+        for overridden, option in origin.items():  # another type has other keys
+            if overridden[-1] == "type" and any(p["type"] == "extra_forbidden" for p in problems):
+                key = ".".join(map(str, overridden[:-1]))
+                texts.append(
+                    f"{option}: keeps the other keys of {key}; to replace them all: --set '{key}={{type: ...}}'"
+                )
         if len(texts) > MAX_PROBLEMS:
             texts[MAX_PROBLEMS:] = [f"{path}: … and {len(texts) - MAX_PROBLEMS} more problems"]
         raise ConfigError("\n".join(texts)) from None
@@ -143,9 +157,9 @@ def _assign(data: dict[str, Any], location: Location, value: Any, *, option: str
     data[str(location[-1])] = value
 
 
-def _plain(value: str) -> str:
-    """An override's value as a part of a folder name: `[100, 100]` → `100-100`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-")
+def _plain(value: Any) -> str:
+    """An override's value as a part of a folder name: 1e-3 → `0.001`, [100, 100] → `100-100`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", value if isinstance(value, str) else json.dumps(value)).strip("-")
 
 
 def _relocate(problem: Any) -> Any:
@@ -175,11 +189,13 @@ def _place(location: Location, data: Any, path: Path, lines: dict[Location, int]
     """`file:line: key`, or the option that set the key."""
     location = _in_data(location, data)
     key = ".".join(map(str, location))
-    for depth in range(len(location), -1, -1):
-        if location[:depth] in origin:
-            return f"{origin[location[:depth]]}: {key}"
-        if location[:depth] in lines:
-            return f"{path}:{lines[location[:depth]]}{f': {key}' if key else ''}"
+    prefixes = [location[:depth] for depth in range(len(location), -1, -1)]
+    option = next((origin[prefix] for prefix in prefixes if prefix in origin), None)
+    if option is not None:
+        return f"{option}: {key}"
+    for prefix in prefixes:
+        if prefix in lines:
+            return f"{path}:{lines[prefix]}{f': {key}' if key else ''}"
     return f"{path}: {key}"
 
 

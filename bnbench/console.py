@@ -16,7 +16,7 @@ def clean(text: str) -> str:
 
 def stdout() -> Console:
     """Never truncates when piped: a pipe is as wide as its lines."""
-    width = None if sys.stdout.isatty() else 10_000
+    width = None if sys.stdout is not None and sys.stdout.isatty() else 10_000
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 

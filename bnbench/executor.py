@@ -5,18 +5,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
 from pydantic import ValidationError
 
 from bnbench import datasets, experiment
-from bnbench.config import Config
+from bnbench.config import IMAGES, Config
 from bnbench.datasets import Dataset
 from bnbench.errors import ConfigError, DataMissing, Interrupted, RunError
 from bnbench.progress import Progress
 from bnbench.results import FINISHED
-from bnbench.writer import existing_status, make_root, run_folder
+from bnbench.writer import check_writable, existing_status, run_folder
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _Stop(KeyboardInterrupt):
 
 
 def execute(
-    configs: Sequence[Config], out: Path, data_folder: Path, *, smoke: bool, force: bool, progress: Progress
+    configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, progress: Progress
 ) -> list[Outcome]:
     """Run every seed of every config below `out`; a run that fails does not stop the others.
 
@@ -48,28 +49,26 @@ def execute(
     total = sum(len(config.seeds) for config in configs)
     with _signals_raise():
         try:
-            make_root(out)
+            configs = [experiment.resolve_device(config) for config in configs]
+            check_writable(out)
             prepared = prepare(configs, data_folder, progress)
             runs = [(run, ready) for ready in prepared for run in ready.config.one_per_seed()]
             there = {} if force else _existing(out, [config for config, _ in runs])
-            loaded: tuple[object, experiment.Loaded] | None = None
+            loaded: dict[tuple[object, ...], experiment.Loaded] = {}
             progress.begin(total)
             for config, ready in runs:
                 folder = run_folder(out, config)
                 if there.get(folder) in FINISHED:
                     outcomes.append(Outcome(config, folder, str(there[folder]), trained=False))
                 else:
-                    key = (config.data, config.device, config.dtype)
-                    if loaded is None or loaded[0] != key:
-                        loaded = None  # free the last before making the next: full MNIST is 220 MB
-                        loaded = key, experiment.load(config, ready.dataset, ready.sha256)
-                    outcomes.append(_run_one(config, loaded[1], out, smoke, progress))
+                    progress.begin_run(config)
+                    outcomes.append(_train_one(config, ready, loaded, out, progress))
                 progress.end_run()
         except _Stop as stop:
             name = "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name
             raise Interrupted(
                 f"stopped by {name}; {len(outcomes)} of {total} runs had ended and are kept."
-                " The same command trains the rest",
+                f" The same command{' without --force' if force else ''} trains the rest",
                 exit_code=128 + stop.signum,
             ) from None
     return outcomes
@@ -85,27 +84,28 @@ class Prepared:
 
 
 def prepare(configs: Sequence[Config], data_folder: Path, progress: Progress) -> list[Prepared]:
-    """Find each config's device and dataset; the datasets are read once each."""
-    found: dict[str, tuple[Dataset, str]] = {}
+    """Each config with its dataset; mnist5k stands in, loudly, for an mnist that cannot be had."""
 
-    def find(name: str) -> tuple[Dataset, str]:
-        if name not in found:
-            found[name] = datasets.load(name, data_folder, say=progress.say)
-        return found[name]
+    @cache  # a dataset is read once, and looked for once
+    def find(name: str) -> tuple[Dataset, str] | DataMissing:
+        try:
+            return datasets.load(name, data_folder, say=progress.say)
+        except DataMissing as missing:
+            return missing
 
     prepared = []
-    for config in map(experiment.resolve_device, configs):
-        try:
-            prepared.append(Prepared(config, *find(config.data.dataset)))
-        except DataMissing as missing:
+    for config in configs:
+        found = find(config.data.dataset)
+        if isinstance(found, DataMissing):
             if config.data.dataset != "mnist" or config.data.fallback == "error":
-                raise
+                raise found
             config = on_mnist5k(config)
             progress.say(
-                f"WARNING: {missing}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
+                f"WARNING: {found}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
                 f" its numbers are not MNIST's. The runs are recorded as {config.name}; --no-fallback refuses instead."
             )
-            prepared.append(Prepared(config, *find("mnist5k")))
+            found = datasets.load("mnist5k", data_folder, say=progress.say)
+        prepared.append(Prepared(config, *found))
     return prepared
 
 
@@ -113,6 +113,9 @@ def on_mnist5k(config: Config) -> Config:
     """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
     settings = config.model_dump()
     settings["data"]["dataset"] = "mnist5k"
+    for key, images in zip(("train_limit", "valid_limit"), IMAGES["mnist5k"], strict=True):
+        if settings["data"][key] is not None:
+            settings["data"][key] = min(settings["data"][key], images)
     settings["name"] += ",data.dataset=mnist5k"
     try:
         return Config.model_validate(settings)
@@ -135,30 +138,47 @@ def _existing(out: Path, configs: Sequence[Config]) -> dict[Path, str | None]:
     return statuses
 
 
-def _run_one(config: Config, data: experiment.Loaded, out: Path, smoke: bool, progress: Progress) -> Outcome:
-    folder = run_folder(out, config)
-    progress.begin_run(config)
+def _train_one(
+    config: Config,
+    ready: Prepared,
+    loaded: dict[tuple[object, ...], experiment.Loaded],
+    out: Path,
+    progress: Progress,
+) -> Outcome:
+    """Train one run; `loaded` keeps the last data made ready, for the next run."""
+    key = (config.data, config.device, config.dtype)
     try:
-        status = experiment.run(config, data, out, smoke=smoke, on_row=progress.row)
-    except RunError as error:
-        progress.say(f"failed: {error}")
-        return Outcome(config, folder, "failed", trained=True, reason=str(error))
-    return Outcome(config, folder, status, trained=True)
+        if key not in loaded:
+            loaded.clear()  # free the last before making the next: full MNIST is 220 MB
+            loaded[key] = experiment.load(config, ready.dataset, ready.sha256)
+        status = experiment.run(config, loaded[key], out, on_row=progress.row)
+    except (RunError, *experiment.FAILURES) as error:
+        reason = experiment.failure(error)
+        progress.say(f"{config.name} seed {config.seed} failed: {reason}")
+        return Outcome(config, run_folder(out, config), "failed", trained=True, reason=reason)
+    return Outcome(config, run_folder(out, config), status, trained=True)
 
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """SIGINT and SIGTERM raise _Stop in the main thread while the block runs."""
+    """SIGINT and SIGTERM raise _Stop in the main thread while the block runs; once, so that it ends in order."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    stopped = False
 
     def stop(signum: int, _: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
         raise _Stop(signum)
 
-    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in signals}
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        if not stopped:  # else a further Ctrl-C would only break the ending
+            for number, handler in before.items():
+                signal.signal(number, handler)

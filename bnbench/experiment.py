@@ -2,8 +2,10 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -59,11 +61,12 @@ def load(config: Config, dataset: Dataset, sha256: str) -> Loaded:
 
 def build_model(config: Config) -> nn.Module:
     """The model at its start, in float32 on the CPU: the same bits whatever device and dtype follow."""
-    stream = generator(config.seed, "norm")
+    layer_numbers = count()
 
     def norm(num_features: int, spatial: tuple[int, ...]) -> nn.Module | None:
         if isinstance(config.norm, NoNormConfig):
             return None
+        stream = generator(config.seed, "norm", next(layer_numbers))
         options = config.norm.model_dump(exclude={"type", "implementation"})
         build = NORMS[config.norm.type][config.norm.implementation]
         return build(num_features, spatial, generator=stream, **options)
@@ -88,7 +91,16 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
     return torch.optim.Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), weight_decay=config.weight_decay)
 
 
-def run(config: Config, data: Loaded, out: Path, *, smoke: bool, on_row: Callable[[EpochRow], None]) -> str:
+# Out of memory on either device, a norm that refuses its input, a library's own complaint.
+FAILURES = (RuntimeError, ValueError, MemoryError)
+
+
+def failure(error: BaseException) -> str:
+    """What went wrong, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow], None]) -> str:
     """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
 
     Raises RunError where it fails; that and an interruption are written to the folder, epochs kept.
@@ -96,7 +108,6 @@ def run(config: Config, data: Loaded, out: Path, *, smoke: bool, on_row: Callabl
     torch.set_num_threads(config.threads)
     model = build_model(config)
     about = {
-        "smoke": smoke,
         "dataset": {"name": data.name, "sha256": data.sha256},
         "split": {"train_images": len(data.train), "valid_images": len(data.valid), "valid_from": "test"},
         "parameters": models.parameter_count(model),
@@ -107,10 +118,9 @@ def run(config: Config, data: Loaded, out: Path, *, smoke: bool, on_row: Callabl
     status = "complete"
     try:
         model.to(torch.device(config.device), getattr(torch, config.dtype))
-        optimizer = build_optimizer(config.train.optimizer, model)
         rows = train(
             model,
-            optimizer,
+            build_optimizer(config.train.optimizer, model),
             data.train,
             data.valid,
             epochs=config.train.epochs,
@@ -124,12 +134,13 @@ def run(config: Config, data: Loaded, out: Path, *, smoke: bool, on_row: Callabl
                 status = "diverged"
         writer.finish(status, weights=_state_dict_bytes(model))
     except KeyboardInterrupt:
-        writer.finish("interrupted")
+        with suppress(RunError):  # a full disk must not swallow the signal
+            writer.finish("interrupted")
         raise
-    except (RuntimeError, ValueError, MemoryError) as error:  # out of memory, a norm that refuses its input
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except FAILURES as error:
+        reason = failure(error)
         writer.finish("failed", reason=reason)
-        raise RunError(f"{config.name} seed {config.seed} failed: {reason}") from error
+        raise RunError(reason) from error
     return status
 
 

@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from bnbench.config import Config
@@ -17,9 +17,10 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = stderr()
         self.quiet = quiet
-        self.live = self.console.is_terminal and not quiet
+        self.live = self.console.is_terminal and self.console.width >= 60 and not quiet
         self._label, self._epochs = "", 0
         self._bars = Bars(
+            SpinnerColumn(),  # an epoch of the CNN takes seconds
             TextColumn("{task.description}"),
             BarColumn(bar_width=10),
             MofNCompleteColumn(),

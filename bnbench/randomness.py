@@ -1,7 +1,7 @@
 """One integer seed, independent streams.
 
     "weights", layer      initial weights of that linear or convolution layer
-    "norm", layer         a norm layer's own random initialisation
+    "norm", layer         that norm layer's own random initialisation
     "batches", epoch      the order of the training images in that epoch
 
 A stream is a function of its names alone. So arms that differ only in the norm start from the

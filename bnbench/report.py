@@ -6,6 +6,7 @@ an empty cell here, never a 0.
 
 import io
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -42,15 +43,15 @@ ARM_COLUMNS: Columns = {
     "final valid %": lambda row: _percent(row, "final_valid_accuracy"),
     "best valid %": lambda row: _percent(row, "best_valid_accuracy"),
     "s/epoch": lambda row: "–" if pd.isna(row.epoch_seconds) else f"{row.epoch_seconds:.2f}",
-    "parameters": lambda row: f"{row.parameters:,}",
+    "params": lambda row: f"{row.parameters:,}",
 }
 EPOCH_COLUMNS: Columns = {
     "epoch": lambda row: str(row.epoch),
     "arm": lambda row: row.arm,
     "train loss": lambda row: f"{row.train_loss:.4f}",
-    "train acc %": lambda row: f"{100 * row.train_accuracy:.2f}",
+    "train %": lambda row: f"{100 * row.train_accuracy:.2f}",
     "valid loss": lambda row: f"{row.valid_loss:.4f}",
-    "valid acc %": lambda row: _percent(row, "valid_accuracy"),
+    "valid %": lambda row: _percent(row, "valid_accuracy"),
     "s": lambda row: f"{row.seconds:.1f}",
 }
 LEGEND = (
@@ -71,35 +72,75 @@ def print_comparison(comparison: Comparison, form: Format, *, per_epoch: bool, c
         console.print(_json(tables, "epochs" if per_epoch else "arms"), soft_wrap=True)
     else:
         columns = EPOCH_COLUMNS if per_epoch else ARM_COLUMNS
-        draw = _print_markdown if form == "markdown" else _print_table
         for group, table in tables.items():
-            draw(group.title(), table, columns, console)
+            table["arm"] = _labels(table)
+            if form == "markdown":
+                _print_markdown(group.title(), table, columns, console)
+            else:
+                console.print(group.title(), style="bold")
+                if table.empty:
+                    console.print("every run diverged")
+                if not (per_epoch and _print_side_by_side(table, console)):
+                    _print_table(table, columns, console)
+                console.print()
         console.print(EPOCH_LEGEND if per_epoch else LEGEND)
+
+
+def _labels(table: pd.DataFrame) -> pd.Series:
+    """Names of arms; those that two configs share get the beginning of their digests."""
+    shared = table.groupby("arm")["digest"].transform("nunique") > 1
+    return table["arm"].where(~shared, table["arm"] + "#" + table["digest"].str[:6])
 
 
 def _cells(table: pd.DataFrame, columns: Columns) -> list[list[str]]:
     return [[fill(row) for fill in columns.values()] for row in table.itertuples()]
 
 
-def _print_table(title: str, frame: pd.DataFrame, columns: Columns, console: Console) -> None:
+def _print_table(frame: pd.DataFrame, columns: Columns, console: Console) -> None:
+    """A table, or where the console is too narrow for its columns, a short paragraph for each row."""
     cells = _cells(frame, columns)
-    console.print(title, style="bold")
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in columns:
-        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=True)
-    for row in cells:
-        table.add_row(*row)
-    if Console(width=10_000).measure(table).maximum <= console.width:
-        console.print(table)
-    else:  # too narrow for columns: a short paragraph for each row
+    if not _print_if_it_fits(list(columns), cells, console):
         for row in cells:
             console.print()
             for heading, cell in zip(columns, row, strict=True):
                 console.print(f"{heading}: {cell}")
-    console.print()
+
+
+def _print_side_by_side(frame: pd.DataFrame, console: Console) -> bool:
+    """The tutorial's lines: a row an epoch, a column an arm; False where they do not fit."""
+    arms = [group for _, group in frame.groupby(["arm", "digest"])]
+    headings = ["epoch", *(f"{arm.arm.iloc[0]}\ntrain loss, %  valid loss, %" for arm in arms)]
+    cells = [[str(epoch)] for epoch in sorted(set(frame.epoch))]
+    for arm in arms:
+        rows: list[Any] = list(arm.itertuples())
+        for line, row in zip(cells, rows, strict=True):
+            train = f"{row.train_loss:.4f} {100 * row.train_accuracy:5.2f}"
+            line.append(f"{train}  {row.valid_loss:.4f} {_percent(row, 'valid_accuracy')}")
+    return _print_if_it_fits(headings, cells, console)
+
+
+def _print_if_it_fits(headings: list[str], cells: list[list[str]], console: Console) -> bool:
+    """Print a table; where it is too wide, fold the names of arms, but not below 16 characters."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=heading != "arm")
+    for row in cells:
+        table.add_row(*row)
+    excess = Console(width=10_000).measure(table).maximum - console.width
+    if excess > 0:
+        if "arm" not in headings:
+            return False
+        column = headings.index("arm")
+        longest = max(len(row[column]) for row in cells)
+        if longest - excess < 16:
+            return False
+        table.columns[column].width, table.columns[column].overflow = longest - excess, "fold"
+    console.print(table)
+    return True
 
 
 def _print_markdown(title: str, frame: pd.DataFrame, columns: Columns, console: Console) -> None:
+    """The same as a markdown table; names need no escaping, having only letters, digits and `.,_=-`."""
     lines = [f"**{title}**", "", "| " + " | ".join(columns) + " |"]
     lines.append("|" + "|".join(" --- " if heading == "arm" else " ---: " for heading in columns) + "|")
     lines += ["| " + " | ".join(row) + " |" for row in _cells(frame, columns)]
@@ -123,9 +164,13 @@ def _json(tables: dict[Group, pd.DataFrame], rows: str) -> str:
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Plain Python values, None for NaN, so that the JSON is strict."""
+    """Plain Python values, None for what is not a finite number, so that the JSON is strict."""
     return [
-        {name: None if pd.isna(value) else value for name, value in row.items()} for row in table.to_dict("records")
+        {
+            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in table.to_dict("records")
     ]
 
 

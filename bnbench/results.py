@@ -12,7 +12,9 @@ status is written when all else is in place, so a run that reads as complete is 
 """
 
 import json
+import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,12 @@ class EpochRow:
     diverged: bool = False
 
 
+def final_metrics(row: EpochRow) -> dict[str, float | None]:
+    """The METRICS of a run's last row as run.json repeats them; None for what is not finite, JSON being strict."""
+    values = {name: getattr(row, name) for name in METRICS}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 @dataclass(frozen=True)
 class Run:
     """A run as read back from its folder."""
@@ -57,6 +65,7 @@ class Run:
     status: str
     smoke: bool
     dataset: str
+    dataset_sha256: str
     train_images: int
     valid_images: int
     epochs: int  # asked for; `rows` has as many when the run is complete
@@ -64,16 +73,25 @@ class Run:
     rows: tuple[EpochRow, ...]
 
 
-def find_runs(paths: Sequence[Path]) -> Iterator[Path]:
-    """The run folders (those with a run.json) at or below each path, sorted, each once."""
+def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
+    """The run folders (those with a run.json) at or below each path, sorted, each once.
+
+    What cannot be looked into is added to `notes`. Links to folders are not followed, so there are no loops.
+    """
     seen = set()
     for path in paths:
         if not path.exists():
-            raise ResultsError(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
-        for folder, subfolders, files in os.walk(path):
-            subfolders.sort()  # and links to folders are not followed, so there are no loops
+            notes.append(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
+        elif not path.is_dir():
+            notes.append(f"{path}: is a file; name a run's folder, or one above it")
+
+        def unreadable(error: OSError) -> None:
+            notes.append(f"left out, unreadable: {error.filename}: {error.strerror}")
+
+        for folder, subfolders, files in os.walk(path, onerror=unreadable):
+            subfolders.sort()
             real = Path(folder).resolve()
-            if "run.json" in files and real not in seen:
+            if "run.json" in [*files, *subfolders] and real not in seen:
                 seen.add(real)
                 yield Path(folder)
 
@@ -94,6 +112,7 @@ def read_run(folder: Path) -> Run:
             status=_checked(about["status"], str),
             smoke=_checked(about["smoke"], bool),
             dataset=_checked(about["dataset"]["name"], str),
+            dataset_sha256=_checked(about["dataset"]["sha256"], str),
             train_images=_checked(about["split"]["train_images"], int),
             valid_images=_checked(about["split"]["valid_images"], int),
             epochs=_checked(about["epochs"], int),
@@ -106,12 +125,12 @@ def read_run(folder: Path) -> Run:
         raise ResultsError(f"{folder / 'run.json'}: has a name with characters that no run has")
     if run.status not in FINISHED + UNFINISHED:
         raise ResultsError(f"{folder / 'run.json'}: has an unknown status")
+    if run.status in FINISHED and not run.rows:
+        raise ResultsError(f"{folder / 'metrics.csv'}: has no epochs, but the run is {run.status}")
     if run.status == "complete" and len(run.rows) != run.epochs:
-        raise ResultsError(
-            f"{folder / 'metrics.csv'}: has {len(run.rows)} epochs, but the complete run has {run.epochs}"
-        )
-    if run.status == "diverged" and not run.rows:
-        raise ResultsError(f"{folder / 'metrics.csv'}: has no epochs, but the run diverged in one")
+        raise ResultsError(f"{folder}: has metrics and timing of {len(run.rows)} epochs, not of {run.epochs}")
+    if run.status in FINISHED and about.get("final") != final_metrics(run.rows[-1]):
+        raise ResultsError(f"{folder / 'metrics.csv'}: does not end as run.json says that the run did")
     return run
 
 
@@ -164,17 +183,27 @@ def _read_rows(folder: Path) -> tuple[EpochRow, ...]:
 
 
 def _read_csv(path: Path, header: Sequence[str]) -> list[dict[str, Any]]:
-    lines = _read(path).splitlines()
-    if not lines or lines[0] != ",".join(header):
+    text = _read(path)
+    lines = text.split("\n")
+    if lines[0] != ",".join(header):
         raise ResultsError(f"{path}: does not begin with the header {','.join(header)}")
+    if lines.pop() != "":
+        raise ResultsError(f"{path}: is cut off in its last line")
     rows = []
     for number, line in enumerate(lines[1:], start=1):
         cells = line.split(",")
-        try:
-            row = {name: float(cell) for name, cell in zip(header, cells, strict=True)}
-        except ValueError:
-            raise ResultsError(f"{path}:{number + 1}: is not a row of {len(header)} numbers") from None
+        if len(cells) != len(header) or not all(map(_NUMBER.fullmatch, cells)):
+            raise ResultsError(f"{path}:{number + 1}: is not a row of {len(header)} numbers")
+        row = dict(zip(header, map(float, cells), strict=True))
         if row["epoch"] != number:
             raise ResultsError(f"{path}:{number + 1}: is not epoch {number}")
+        for name, value in row.items():
+            if (name.endswith("accuracy") and not 0 <= value <= 1) or (
+                name.endswith("seconds") and not 0 <= value < 1e9
+            ):
+                raise ResultsError(f"{path}:{number + 1}: has an impossible {name}, {value:g}")
         rows.append({**row, "epoch": number})
     return rows
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[-+]?[0-9]{1,3})?|nan|-?inf", flags=re.ASCII)

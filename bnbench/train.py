@@ -64,15 +64,17 @@ def train(
         trained = _clock(train_split)
         valid = evaluate(model, valid_split)
         end = _clock(train_split)
+        valid_loss = valid.loss.item() / len(valid_split)
         row = EpochRow(
             epoch=epoch,
             train_loss=sums.loss.item() / len(train_split),
             train_accuracy=sums.correct.item() / len(train_split),
-            valid_loss=valid.loss.item() / len(valid_split),
+            valid_loss=valid_loss,
             valid_accuracy=valid.correct.item() / len(valid_split),
             train_seconds=round(trained - start, 6),
             valid_seconds=round(end - trained, 6),
-            diverged=not sums.worst.item() <= DIVERGED_LOSS,  # also true of NaN
+            # Not "worst > …": NaN is no number's equal. The last step's damage shows in validation alone.
+            diverged=not (sums.worst.item() <= DIVERGED_LOSS and valid_loss <= DIVERGED_LOSS),
         )
         yield row
         if row.diverged:

@@ -1,9 +1,9 @@
 """Writing a run's folder (the format: results.py), so that a reader sees the old state or the new one."""
 
 import csv
+import errno
 import io
 import json
-import math
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,25 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from bnbench.config import Config
 from bnbench.errors import ResultsError, RunError
 from bnbench.files import write_atomic
-from bnbench.results import FILES, METRICS, SCHEMA_VERSION, TIMING, EpochRow, read_config, read_json
+from bnbench.results import FILES, METRICS, SCHEMA_VERSION, TIMING, EpochRow, final_metrics, read_config, read_run
 
 
 def run_folder(out: Path, config: Config) -> Path:
     return out / config.name / f"seed-{config.seed}"
 
 
-def make_root(out: Path) -> None:
-    """Make the results folder; RunError where nothing can be written in it, before anything is trained."""
+def check_writable(out: Path) -> None:
+    """RunError where nothing can be written at or below `out`, which need not exist yet; nothing is left."""
+    place = out
+    while not place.exists() and place != place.parent:
+        place = place.parent
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise RunError(f"{out} cannot be written: {error.strerror}. Choose another --out") from None
+        raise _unwritable(out, error) from None
 
 
 def existing_status(folder: Path, config: Config) -> str | None:
@@ -37,36 +40,33 @@ def existing_status(folder: Path, config: Config) -> str | None:
 
     Raises RunError where another config's run, or something that is not a run, is in the way.
     """
-    if not any((folder / name).exists() for name in FILES):
+    if not (folder / "run.json").exists():  # the first thing to be removed, the last to be written
         return None
     try:
-        there = read_config(folder)
-        status = str(read_json(folder)["status"])
-    except (ResultsError, KeyError):
+        there = Config.model_validate(read_config(folder)).arm()  # a key newer than the run takes its default
+        run = read_run(folder)
+    except (ResultsError, ValidationError) as error:
+        reason = f": {error}" if isinstance(error, ResultsError) else ""
         raise RunError(
-            f"{folder} holds something that is not a readable run; move it away, choose another --name or --out,"
-            " or use --force to train anew in its place"
+            f"{folder} holds something that is not a readable run{reason}. Move it away, choose another --name or"
+            " --out, or use --force to train anew in its place"
         ) from None
-    differences = _differences(there, config.arm())
+    differences = _differences({"seed": run.seed, **there}, {"seed": config.seed, **config.arm()})
     if differences:
         shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
         raise RunError(
             f"{folder} holds a run of another config ({shown}); choose another --name or --out,"
             " or use --force to train anew in its place"
         )
-    return status
+    return run.status
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """`key is X there, Y here` for every key that differs between two configs."""
-    flat_there, flat_here = _flat(there), _flat(here)
-    keys = [key for key in {**flat_here, **flat_there} if key not in ("name", "seeds", "data.fallback")]
     absent = "not set"
-    return [
-        f"{key} is {flat_there.get(key, absent)} there, {flat_here.get(key, absent)} here"
-        for key in keys
-        if flat_there.get(key, absent) != flat_here.get(key, absent)
-    ]
+    flat_there, flat_here = _flat(there), _flat(here)
+    pairs = {key: (flat_there.get(key, absent), flat_here.get(key, absent)) for key in {**flat_here, **flat_there}}
+    return [f"{key} is {old} there, {new} here" for key, (old, new) in pairs.items() if old != new]
 
 
 def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -91,6 +91,7 @@ class RunWriter:
             "seed": config.seed,
             "digest": config.digest(),
             "epochs": config.train.epochs,
+            "smoke": config.smoke,
             **about,
             "started": _now(),
             "ended": None,
@@ -101,15 +102,16 @@ class RunWriter:
         """Make the folder, empty of any earlier run; a place that cannot be written is found out here."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for leftover in [*(self.folder / name for name in FILES), *self.folder.glob(".*.tmp")]:
-                leftover.unlink(missing_ok=True)
+            # run.json first: without it a folder is no run, so a kill in between leaves nothing half-read.
+            for leftover in ["run.json", *FILES, *(path.name for path in self.folder.glob(".*.tmp"))]:
+                (self.folder / leftover).unlink(missing_ok=True)
         except OSError as error:
-            raise self._unwritable(self.folder, error) from None
+            raise _unwritable(self.folder, error) from None
         text = yaml.safe_dump(self._config.model_dump(mode="json"), sort_keys=False, default_flow_style=None, width=120)
-        self._write("run.json", _dump_json(self._json))
         self._write("config.yaml", text.encode())
         self._write("metrics.csv", _dump_csv(METRICS, []))
         self._write("timing.csv", _dump_csv(TIMING, []))
+        self._write("run.json", _dump_json(self._json))
 
     def add(self, row: EpochRow) -> None:
         self._rows.append(row)
@@ -125,19 +127,19 @@ class RunWriter:
         if reason is not None:
             self._json["reason"] = reason
         if self._rows:
-            final = {name: getattr(self._rows[-1], name) for name in METRICS}
-            self._json["final"] = {k: v if math.isfinite(v) else None for k, v in final.items()}
+            self._json["final"] = final_metrics(self._rows[-1])
         self._write("run.json", _dump_json(self._json))
 
     def _write(self, name: str, contents: bytes) -> None:
         try:
             write_atomic(self.folder / name, contents)
         except OSError as error:
-            raise self._unwritable(self.folder / name, error) from None
+            raise _unwritable(self.folder / name, error) from None
 
-    @staticmethod
-    def _unwritable(path: Path, error: OSError) -> RunError:
-        return RunError(f"{path} cannot be written: {error.strerror}. Make room or choose another --out")
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    advice = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
+    return RunError(f"{path} cannot be written: {error.strerror}. {advice} another --out")
 
 
 def _now() -> str:

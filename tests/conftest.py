@@ -84,6 +84,7 @@ data: {dataset: mnist5k, batch_size: 50, train_limit: 200, valid_limit: 100}
 model: {type: mlp, hidden: [8]}
 norm: {type: batch}
 train: {epochs: 2, optimizer: {type: sgd, lr: 0.1}}
+device: cpu
 """
 
 

@@ -167,6 +167,20 @@ def test_one_value_per_channel_is_refused_and_changes_nothing():
     layer(torch.randn(1, 3))  # and evaluation needs none
 
 
+def test_another_number_of_channels_is_refused():
+    for layer in (BatchNorm(1), BatchNorm(1).eval()):
+        with pytest.raises(ValueError, match=r"1 channels got an input of shape \(4, 5\)"):
+            layer(torch.randn(4, 5))
+        assert layer.num_batches_tracked == 0
+
+
+def test_weight_and_bias_count_apart():
+    x, two = torch.randn(6, 2), torch.tensor([2.0, 3.0])
+    x_hat, _, _ = batch_norm(x, None, None, 1e-5)
+    assert torch.equal(batch_norm(x, two, None, 1e-5)[0], two * x_hat)
+    assert torch.equal(batch_norm(x, None, two, 1e-5)[0], x_hat + two)
+
+
 def test_a_wrong_option_is_a_type_error():
     for build in (BatchNorm, builtin_batch_norm):
         with pytest.raises(TypeError, match="momentun"):

@@ -1,9 +1,17 @@
 """The command line: spelling, exit codes, help with examples, one clear sentence for every mistake."""
 
+import contextlib
+import os
+import pty
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import typer.main
+from conftest import REPOSITORY
 
 from bnbench import __version__, errors
 from bnbench.cli import app
@@ -85,6 +93,8 @@ def test_wrong_usage_is_exit_2(bnbench, arguments):
 
 
 def test_the_exit_codes_are_the_documented_ones():
+    documented = set(re.findall(r"^\| ([\d, ]+) \|", (REPOSITORY / "README.md").read_text(), flags=re.M))
+    assert documented == {"0", "2", "3", "4", "130, 143"}
     assert errors.ConfigError.exit_code == 2
     assert errors.RunError.exit_code == errors.ResultsError.exit_code == errors.BnbenchError.exit_code == 3
     assert errors.DataError.exit_code == errors.DataMissing.exit_code == 4
@@ -94,6 +104,19 @@ def test_debug_shows_the_traceback(tmp_path):
     command = [sys.executable, "-m", "bnbench", "--debug", "run", str(tmp_path / "no.yaml")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" in result.stderr and "ConfigError" in result.stderr
+    assert result.returncode == 2  # and changes no exit code
+
+
+def test_ctrl_c_while_torch_is_imported(tiny):
+    """At any moment of the start, one line and 130."""
+    for moment in (0.6, 1.2, 1.8):
+        command = [sys.executable, "-m", "bnbench", "run", str(tiny), "--quiet", "--set", "train.epochs=10000"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+            time.sleep(moment)
+            process.send_signal(signal.SIGINT)
+            stderr = process.stderr.read()
+        assert process.returncode == 130, stderr
+        assert stderr.startswith("bnbench: stopped by Ctrl-C") and stderr.count("\n") == 1
 
 
 def test_control_characters_are_shown_and_never_sent():
@@ -107,5 +130,44 @@ def test_a_hostile_path_is_printed_inert(bnbench):
     assert result.stderr == "bnbench: evil\\x1b[31m[red]x[/nope].yaml: no such file\n"
 
 
-def test_every_command_is_documented():
-    assert {command.name or command.callback.__name__ for command in app.registered_commands} == {"run", "compare"}
+def test_every_command_and_option_is_in_the_readme():
+    readme = (REPOSITORY / "README.md").read_text()
+    commands = dict(typer.main.get_command(app).commands)
+    commands |= {f"data {name}": command for name, command in commands.pop("data").commands.items()}
+    assert set(commands) == {"run", "compare", "data status", "data fetch"}
+    for name, command in commands.items():
+        line = next(line for line in readme.split("\n") if line.startswith(f"| `bnbench {name}"))
+        for option in command.params:
+            if option.opts[0].startswith("--") and option.name not in ("help", "data_dir"):
+                assert f"`{option.opts[0]}" in line, (name, option.opts)
+
+
+def test_live_bars_are_drawn_on_a_terminal_and_data_stays_clean(tiny, tmp_path, data_folder):
+    """stderr is a terminal, stdout is not: bars there, one plain line a run here."""
+    parent, child = pty.openpty()
+    command = [sys.executable, "-m", "bnbench", "run", str(tiny), "--out", str(tmp_path / "r"), "--seeds", "0..1"]
+    environment = {**os.environ, "BNBENCH_DATA": str(data_folder), "TERM": "xterm", "COLUMNS": "100"}
+    environment.pop("_TYPER_FORCE_DISABLE_TERMINAL")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=child, text=True, env=environment) as process:
+        os.close(child)
+        drawn = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the process is
+            while piece := os.read(parent, 65_536):
+                drawn += piece
+        stdout = process.stdout.read()
+    os.close(parent)
+    assert process.returncode == 0
+    assert "━".encode() in drawn and b"tiny seed 1" in drawn and b"epoch 1/2" not in drawn
+    assert stdout.count("\n") == 2 and "\x1b" not in stdout and "━" not in stdout
+
+
+def test_output_that_cannot_be_written_is_said(tiny):
+    command = f"{sys.executable} -m bnbench run {tiny} --quiet > /dev/full"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=tiny.parent)
+    assert result.returncode == 3 and "the output cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_quiet_says_nothing_but_the_results(bnbench, tiny):
+    result = bnbench("run", tiny, "--quiet")
+    assert result.stderr == "" and result.stdout.count("\n") == 1

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,7 @@ def make_run(
         "dataset": {"name": dataset, "sha256": "0" * 64},
         "split": {"train_images": 60_000, "valid_images": 10_000, "valid_from": "test"},
         "parameters": 79_510,
+        "final": dict(zip(METRICS, [len(rows), *map(float, rows[-1].split(",")[1:])], strict=True)),
     }
     (path / "run.json").write_text(json.dumps(about))
     return path
@@ -94,12 +96,13 @@ def test_the_table_for_people(bnbench, results):
 
 def test_markdown(bnbench, results):
     lines = bnbench("compare", results, "--format", "markdown").stdout.split("\n")
-    assert "| arm | seeds | final valid % | best valid % | s/epoch | parameters |" in lines
+    assert "| arm | seeds | final valid % | best valid % | s/epoch | params |" in lines
     assert "| a | 2 | 95.00 ± 1.41 | 95.50 ± 0.71 | 4.50 | 79,510 |" in lines
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("width", [40, 60, 70, 80, 200])
 def test_nothing_is_cut_at_any_width(bnbench, results, width, monkeypatch):
+    make_run(results, "an-arm,with.a.very.long=name", 0, [0.5] * 3)
     from rich.console import Console
 
     from bnbench import console
@@ -117,20 +120,32 @@ def test_per_epoch_puts_the_arms_side_by_side(bnbench, results):
     assert float(rows[0]["valid_accuracy_sd"]) == pytest.approx(statistics.stdev([0.90, 0.91]))
     assert float(rows[4]["train_loss"]) == pytest.approx(1 / 3) and float(rows[4]["seconds"]) == 6.0
     assert rows[1]["valid_accuracy_sd"] == ""
-    assert "train loss" in bnbench("compare", results, "--per-epoch").stdout
+    lines = bnbench("compare", results, "--per-epoch").stdout.split("\n")
+    assert lines[1].split() == ["a", "b"]  # an arm a column
+    assert lines[2].split()[0] == "epoch" and lines[2].count("train loss, %  valid loss, %") == 2
+    assert lines[4].split() == [
+        "1",
+        "1.0000",
+        "89.50",
+        "2.0000",
+        "90.50",
+        "±",
+        "0.71",
+        "1.0000",
+        "79.00",
+        "2.0000",
+        "80.00",
+    ]
 
 
 def test_what_must_not_be_compared_stands_apart(bnbench, results):
     make_run(results, "other-data", 0, [0.5] * 3, dataset="mnist5k")
     make_run(results, "longer", 0, [0.5] * 4)
     make_run(results, "smoke", 0, [0.5] * 3, smoke=True)
+    edit(make_run(results, "other-mnist", 0, [0.5] * 3), dataset={"name": "mnist", "sha256": "1" * 64})
     groups = json.loads(bnbench("compare", results, "--format", "json").stdout)["groups"]
-    assert [[arm["arm"] for arm in group["arms"]] for group in groups] == [
-        ["a", "b"],
-        ["longer"],
-        ["other-data"],
-        ["smoke"],
-    ]
+    shown = [[arm["arm"] for arm in group["arms"]] for group in groups]
+    assert shown == [["a", "b"], ["longer"], ["other-mnist"], ["other-data"], ["smoke"]]
     assert "smoke runs: mnist" in bnbench("compare", results).stdout
 
 
@@ -138,10 +153,10 @@ def test_arms_of_one_name_and_two_configs_are_two_rows(bnbench, tmp_path):
     make_run(tmp_path / "r/x", "a", 0, [0.5], digest="d1")
     make_run(tmp_path / "r/y", "a", 0, [0.6], digest="d2")
     rows = rows_of(bnbench("compare", tmp_path / "r", "--format", "csv").stdout)
-    assert [(row["arm"], row["seeds"], row["final_valid_accuracy"]) for row in rows] == [
-        ("a", "1", "0.5"),
-        ("a", "1", "0.6"),
-    ]
+    shown = [(row["arm"], row["digest"], row["seeds"], row["final_valid_accuracy"]) for row in rows]
+    assert shown == [("a", "d1", "1", "0.5"), ("a", "d2", "1", "0.6")]
+    table = bnbench("compare", tmp_path / "r").stdout
+    assert "a#d1" in table and "a#d2" in table
 
 
 def test_the_same_run_twice_counts_once_and_is_named(bnbench, tmp_path):
@@ -149,7 +164,9 @@ def test_the_same_run_twice_counts_once_and_is_named(bnbench, tmp_path):
     make_run(tmp_path / "r/y", "a", 0, [0.6])
     result = bnbench("compare", tmp_path / "r", tmp_path / "r/x", "--format", "csv")
     assert rows_of(result.stdout)[0]["seeds"] == "1"
-    assert result.stderr.count("the same arm and seed") == 1 and "r/y/a/seed-0" in result.stderr
+    assert result.stderr.count("with other metrics, the same run as") == 1 and "r/y/a/seed-0" in result.stderr
+    make_run(tmp_path / "r/z", "a", 0, [0.5])
+    assert "the same run, to the last digit, as" in bnbench("compare", tmp_path / "r").stderr
 
 
 def test_diverged_and_unfinished_runs_are_in_no_mean_and_named(bnbench, results):
@@ -180,6 +197,12 @@ DAMAGE = {
     "seed is true": lambda path: edit(path, seed=True),
     "unknown status": lambda path: edit(path, status="fine"),
     "no metrics": lambda path: (path / "metrics.csv").unlink(),
+    "half a number": lambda path: change(path / "metrics.csv", "0.5\n", "0."),
+    "another last row": lambda path: change(path / "metrics.csv", "0.5\n", "0.6\n"),
+    "percent for fractions": lambda path: change(path / "metrics.csv", "0.5\n", "50.0\n"),
+    "negative seconds": lambda path: change(path / "timing.csv", "0.5", "-0.5"),
+    "run.json is a folder": lambda path: ((path / "run.json").unlink(), (path / "run.json").mkdir()),
+    "timing too short": lambda path: (path / "timing.csv").write_text(",".join(TIMING) + "\n1,1,1\n"),
     "half a row": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,0.5,0."),
     "too few rows": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,0.5,0.5,0.5,0.5\n"),
     "other columns": lambda path: (path / "metrics.csv").write_text("epoch,loss\n1,0.5\n"),
@@ -191,6 +214,10 @@ DAMAGE = {
     "metrics is a folder": lambda path: ((path / "metrics.csv").unlink(), (path / "metrics.csv").mkdir()),
     "no timing": lambda path: (path / "timing.csv").unlink(),
 }
+
+
+def change(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
 
 
 def edit(path, **changes):
@@ -217,7 +244,28 @@ def test_nothing_to_show_is_exit_3(bnbench, tmp_path, damage):
     result = bnbench("compare", tmp_path / "r")
     assert result.exit_code == 3 and result.stdout == ""
     assert "no finished run to compare" in result.stderr
-    assert bnbench("compare", tmp_path / "nowhere").exit_code == 3
+    result = bnbench("compare", tmp_path / "nowhere")
+    assert result.exit_code == 3 and "nowhere: no such folder" in result.stderr
+
+
+def test_a_path_that_is_not_there_hides_no_other(bnbench, results, tmp_path):
+    result = bnbench("compare", tmp_path / "nowhere", results, "--format", "csv")
+    assert result.exit_code == 0 and len(rows_of(result.stdout)) == 2 and "nowhere: no such folder" in result.stderr
+
+
+def test_a_loss_that_is_infinite_is_strict_json(bnbench, tmp_path):
+    path = make_run(tmp_path / "r", "a", 0, [0.5])
+    (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,inf,0.49,2.0,0.5\n")
+    edit(path, final={"epoch": 1, "train_loss": None, "train_accuracy": 0.49, "valid_loss": 2.0, "valid_accuracy": 0.5})
+    text = bnbench("compare", tmp_path / "r", "--per-epoch", "--format", "json").stdout
+    (row,) = json.loads(text, parse_constant=pytest.fail)["groups"][0]["epochs"]
+    assert row["train_loss"] is None and row["valid_loss"] == 2.0
+
+
+def test_a_locale_without_these_characters_is_no_traceback(results):
+    command = [sys.executable, "-m", "bnbench", "compare", str(results)]
+    result = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
+    assert b"95.00 \\xb1 1.41" in result.stdout
 
 
 def test_loops_of_links_end(bnbench, results):

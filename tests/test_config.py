@@ -141,6 +141,30 @@ def test_a_file_that_is_no_config(write, content, problem):
     assert problems(write(content)) == [problem]
 
 
+def test_a_changed_type_says_how_to_replace_the_mapping(write):
+    lines = problems(write(GOOD), "norm.type=none")
+    assert lines[-1] == (
+        "--set norm.type=none: keeps the other keys of norm; to replace them all: --set 'norm={type: ...}'"
+    )
+
+
+def test_the_last_of_two_overrides_counts_and_is_named(write):
+    path = write(GOOD)
+    assert load_config(path, ["norm.eps=0.5", "norm.eps=0.2"]).name == "good,norm.eps=0.2"
+    assert load_config(path, ["norm.eps=0.5", "norm={type: none}"]).name == "good,norm=type-none"
+
+
+def test_smoke_and_an_override_of_what_it_sets_are_refused(write):
+    assert problems(write(GOOD), "train.epochs=5", smoke=True) == [
+        "--set train.epochs: --smoke sets it to 1; leave one of the two out"
+    ]
+
+
+def test_a_config_without_a_name_gets_the_files(write):
+    text = GOOD.replace("name: good\n", "")
+    assert load_config(write(text, "my config.yaml")).name == "my-config"
+
+
 def test_a_file_that_is_not_there(tmp_path):
     (tmp_path / "mlp_bn.yaml").write_text(GOOD)
     assert problems(tmp_path / "mlp-bn.yaml") == ["mlp-bn.yaml: no such file; did you mean mlp_bn.yaml?"]
@@ -159,7 +183,8 @@ def test_overrides_change_the_config_and_its_name(write):
     config = load_config(path, ["train.optimizer.lr=0.5", "model.hidden=[100, 50]"])
     assert config.train.optimizer.lr == 0.5
     assert config.model.hidden == [100, 50]
-    assert config.name == "good,train.optimizer.lr=0.5,model.hidden=100-50"
+    assert config.name == "good,model.hidden=100-50,train.optimizer.lr=0.5"
+    assert load_config(path, ["norm.eps=1e-3", "device=cpu", "threads=2"]).name == "good,norm.eps=0.001"
     assert load_config(path, ["data.fallback=error", "seeds=0..3"]).name == "good"
     assert load_config(path, ["train.epochs=1"], name="other").name == "other"
 
@@ -168,9 +193,14 @@ def test_overrides_change_the_config_and_its_name(write):
     ("override", "problem"),
     [
         ("train.optimizer.lr=0", "--set train.optimizer.lr=0: train.optimizer.lr: must be greater than 0; got 0"),
+        ("model.hidden=[0]", "--set model.hidden=[0]: model.hidden.0: must be greater than or equal to 1; got 0"),
         ("train.lr=0.5", "--set train.lr=0.5: train.lr: unknown key; the keys here are epochs, optimizer"),
         ("lr", "--set lr: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5"),
         ("name.x=1", "--set name.x=1: name is not a mapping in the file"),
+        (
+            "data.valid_limit=10001",
+            "--set data.valid_limit=10001: data.valid_limit: 10,001 is more than the 10,000 images of mnist",
+        ),
         ("norm=[1", "--set norm=[1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )
@@ -201,12 +231,21 @@ def test_the_digest_is_of_the_arm(write):
     assert base.digest() == load_config(write(GOOD), name="x", seeds="5").digest()
     assert base.digest() == load_config(write(GOOD), ["data.fallback=error"]).digest()
     assert base.digest() != load_config(write(GOOD), ["norm.eps=1e-6"]).digest()
+    assert base.digest() == load_config(write(GOOD), ["norm.eps=1e-5", "data.batch_size=64"]).digest()  # the defaults
+
+
+def test_a_digest_is_what_it_was():
+    """A key that is added with a default must not change it: it tells runs on disk apart."""
+    config = Config.model_validate(
+        {"name": "x", "model": {"type": "mlp"}, "train": {"epochs": 1, "optimizer": {"type": "adam"}}, "device": "cpu"}
+    )
+    assert config.digest() == "d3aafdbde5757503887ce8f0b8c7b11b4efc484570cbaca515d54b0d30ec1b7b"
 
 
 def test_the_resolved_config_loads_as_itself(write, tmp_path):
     import yaml
 
-    config = next(load_config(write(GOOD), ["train.epochs=1"], smoke=True, seeds="7").one_per_seed())
+    config = next(load_config(write(GOOD), ["norm.eps=0.1"], smoke=True, seeds="7").one_per_seed())
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     assert load_config(tmp_path / "config.yaml") == config
 
@@ -224,11 +263,16 @@ def test_seeds_that_are_none(spelling):
         parse_seeds(spelling)
 
 
-@given(st.text())
-def test_no_name_leaves_the_results_folder(text):
-    if NAME.fullmatch(text):
-        assert text not in (".", "..") and "/" not in text and "\\" not in text
-        assert Path("results", text).parent == Path("results")
+@given(st.from_regex(NAME, fullmatch=True))
+def test_no_name_leaves_the_results_folder(name):
+    assert Path("results", name).parent == Path("results") and name not in (".", "..")
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-x", "a b", "x\n", "é", "a,", "x" * 151]
+)
+def test_names_that_are_refused(write, name):
+    assert "name" in problems(write(GOOD), name=name)[0]
 
 
 @given(

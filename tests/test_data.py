@@ -47,7 +47,7 @@ def test_streams_are_independent():
     seeds = {
         generator(seed, *stream).initial_seed()
         for seed in range(3)
-        for stream in [("weights", 0), ("weights", 1), ("norm",), ("batches", 0), ("batches", 1)]
+        for stream in [("weights", 0), ("weights", 1), ("norm", 0), ("batches", 0), ("batches", 1)]
     }
     assert len(seeds) == 15
     assert generator(1, "weights", 23).initial_seed() != generator(12, "weights", 3).initial_seed()

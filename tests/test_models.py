@@ -71,6 +71,8 @@ def test_custom_and_builtin_norms_start_alike():
     assert custom.keys() == builtin.keys()
     assert all(torch.equal(custom[name], builtin[name]) for name in custom)
     assert not torch.equal(custom["norm1.weight"], torch.ones(6))
+    only_weight = build_model(config(CNN, {"type": "batch", "weight_init": "normal"})).state_dict()
+    assert torch.equal(only_weight["norm2.weight"], custom["norm2.weight"])  # each layer has a stream of its own
 
 
 def test_seeds_and_layers_differ():

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -37,7 +40,7 @@ def test_a_run_directory(bnbench, tiny, tmp_path):
     assert about["split"] == {"train_images": 200, "valid_images": 100, "valid_from": "test"}
     assert about["parameters"] == 784 * 8 + 8 + 16 + 8 * 10 + 10
     assert about["final"]["valid_accuracy"] == float(metrics[2].split(",")[4])
-    assert about["provenance"]["torch"] == torch.__version__.partition("+")[0]
+    assert about["provenance"]["torch"] == version("torch")
     assert about["started"] <= about["ended"]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["seeds"] == [3] and config["norm"]["momentum"] == 0.1 and config["device"] == "cpu"
@@ -85,6 +88,13 @@ def test_a_complete_run_is_not_trained_again(bnbench, tiny, tmp_path):
     assert json.loads(contents(tmp_path / "results/tiny/seed-0")["run.json"])["status"] == "complete"
 
 
+def test_a_run_of_another_seed_is_not_this_run(bnbench, tiny, tmp_path):
+    bnbench("run", tiny, "--seeds", "1")
+    shutil.copytree(tmp_path / "results/tiny/seed-1", tmp_path / "results/tiny/seed-5")
+    result = bnbench("run", tiny, "--seeds", "5")
+    assert result.exit_code == 3 and "seed is 1 there, 5 here" in result.stderr
+
+
 def test_more_seeds_train_only_the_new_ones(bnbench, tiny, tmp_path):
     bnbench("run", tiny, "--seeds", "0")
     result = bnbench("run", tiny, "--seeds", "0..2")
@@ -120,23 +130,28 @@ def test_something_else_in_the_place_is_refused(bnbench, tiny, tmp_path):
 def test_overrides_stand_side_by_side(bnbench, tiny, tmp_path):
     bnbench("run", tiny, "--set", "train.epochs=1")
     bnbench("run", tiny, "--set", "train.epochs=1", "--set", "norm.eps=1e-3")
+    bnbench("run", tiny, "--set", "norm.eps=0.001", "--set", "train.epochs=1")  # the same arm, spelt otherwise
     names = sorted(path.name for path in (tmp_path / "results").iterdir())
-    assert names == ["tiny,train.epochs=1", "tiny,train.epochs=1,norm.eps=1e-3"]
+    assert names == ["tiny,norm.eps=0.001,train.epochs=1", "tiny,train.epochs=1"]
 
 
 def test_a_resolved_config_runs_to_the_same_bytes(bnbench, tiny, tmp_path):
     bnbench("run", tiny, "--set", "norm.eps=1e-3", "--seeds", "4")
-    first = tmp_path / "results/tiny,norm.eps=1e-3/seed-4"
+    first = tmp_path / "results/tiny,norm.eps=0.001/seed-4"
     result = bnbench("run", first / "config.yaml", "--out", "again")
     assert result.exit_code == 0, result.stderr
-    second = tmp_path / "again/tiny,norm.eps=1e-3/seed-4"
+    second = tmp_path / "again/tiny,norm.eps=0.001/seed-4"
     assert (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
 
 
 def test_smoke_runs_are_labelled(bnbench, tiny, tmp_path):
+    """Under any name, and when the run's own config is run again."""
     assert bnbench("run", tiny, "--smoke").exit_code == 0
-    run = read_run(tmp_path / "results/tiny,smoke/seed-0")
-    assert run.smoke and run.dataset == "mnist5k" and run.train_images == 512 and run.epochs == 1
+    assert bnbench("run", tiny, "--smoke", "--name", "other").exit_code == 0
+    assert bnbench("run", tmp_path / "results/tiny,smoke/seed-0/config.yaml", "--out", "again").exit_code == 0
+    for folder in ("results/tiny,smoke", "results/other,smoke", "again/tiny,smoke"):
+        run = read_run(tmp_path / folder / "seed-0")
+        assert run.smoke and run.dataset == "mnist5k" and run.train_images == 512 and run.epochs == 1
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/nothing"])
@@ -145,7 +160,7 @@ def test_an_unwritable_place_is_found_out_before_training(bnbench, tiny, tmp_pat
     monkeypatch.setattr(experiment, "train", None)
     result = bnbench("run", tiny, "--out", out)
     assert result.exit_code == 3
-    assert f"{out} cannot be written: " in result.stderr and "Choose another --out" in result.stderr
+    assert f"{out} cannot be written: " in result.stderr and "hoose another --out" in result.stderr
 
 
 def test_a_full_disk_ends_in_a_sentence_and_other_runs_stay(bnbench, tiny, tmp_path, monkeypatch):
@@ -181,7 +196,8 @@ def test_a_run_that_fails_does_not_stop_the_others(bnbench, tiny, tmp_path, monk
     monkeypatch.setattr(experiment, "build_optimizer", fail_once)
     result = bnbench("run", tiny, "--seeds", "0..1")
     assert result.exit_code == 3
-    assert "tiny seed 0 failed: DefaultCPUAllocator: not enough memory" in result.stderr
+    assert result.stderr.count("tiny seed 0 failed: DefaultCPUAllocator: not enough memory") == 1
+    assert "1 of 2 runs failed, for the reasons above: tiny seed 0" in result.stderr
     assert "tiny seed 1: valid accuracy" in result.stdout
     assert json.loads((tmp_path / "results/tiny/seed-0/run.json").read_text())["status"] == "failed"
     assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0  # and the same command mends it
@@ -194,6 +210,32 @@ def test_divergence_is_a_result(bnbench, tiny, tmp_path):
     run = read_run(tmp_path / "results/wild/seed-0")
     assert run.status == "diverged" and len(run.rows) == 1
     json.loads((tmp_path / "results/wild/seed-0/run.json").read_text(), parse_constant=pytest.fail)  # strict JSON
+
+
+def test_a_last_step_that_explodes_is_divergence(bnbench, tiny, tmp_path):
+    """One batch an epoch: its own loss is fine, and what it did shows in validation alone."""
+    options = ["--set", "data.batch_size=200", "--set", "train.epochs=1", "--set", "train.optimizer.lr=1e6"]
+    bnbench("run", tiny, *options, "--name", "last")
+    run = read_run(tmp_path / "results/last/seed-0")
+    assert run.rows[0].train_loss < 10 and run.rows[0].valid_loss > 1e3 and run.status == "diverged"
+
+
+def test_a_complete_run_that_was_damaged_is_refused_up_front(bnbench, tiny, tmp_path):
+    bnbench("run", tiny)
+    metrics = tmp_path / "results/tiny/seed-0/metrics.csv"
+    metrics.write_text(metrics.read_text()[:-3])
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3 and "metrics.csv: is cut off in its last line" in result.stderr
+    assert "--force" in result.stderr and not (tmp_path / "results/tiny/seed-1").exists()
+
+
+def test_a_run_from_before_a_key_existed_is_still_this_run(bnbench, tiny, tmp_path):
+    bnbench("run", tiny)
+    path = tmp_path / "results/tiny/seed-0/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    del config["norm"]["affine"], config["threads"]
+    path.write_text(yaml.safe_dump(config))
+    assert "already complete" in bnbench("run", tiny).stdout
 
 
 def test_without_mnist_it_falls_back_loudly(bnbench, tiny, tmp_path):
@@ -216,18 +258,20 @@ def test_no_fallback_refuses(bnbench, tiny, tmp_path, option):
     assert not list((tmp_path / "results").rglob("*.json"))
 
 
-def test_a_fallback_that_does_not_fit_is_said(bnbench, tiny):
+def test_a_fallback_that_does_not_fit_is_said(bnbench, tiny, tmp_path):
     result = bnbench(
         "run", tiny, "--set", "data.dataset=mnist", "--set", "data.train_limit=null", "--set", "data.batch_size=5000"
     )
     assert result.exit_code == 2
-    assert "does not fit mnist5k" in result.stderr and "5000 is more than the 4000 training images" in result.stderr
+    assert "does not fit mnist5k" in result.stderr and "5,000 is more than the 4,000 training images" in result.stderr
+    assert not (tmp_path / "results").exists()
 
 
-def test_a_device_that_is_not_here(bnbench, tiny, monkeypatch):
+def test_a_device_that_is_not_here(bnbench, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = bnbench("run", tiny, "--device", "cuda")
     assert result.exit_code == 2 and "no usable CUDA device; use --device cpu" in result.stderr
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
@@ -243,11 +287,13 @@ def test_a_signal_ends_it_cleanly(tiny, tmp_path, data_folder, number, code, nam
             if "epoch 3/" in line:
                 break
         sent = time.monotonic()
-        process.send_signal(number)
+        for _ in range(3):  # an impatient hand changes nothing
+            process.send_signal(number)
+            time.sleep(0.01)
         rest = process.stderr.read()
         assert process.wait(10) == code
         assert time.monotonic() - sent < 2
-    assert f"stopped by {name}" in rest and "the same command" in rest and "Traceback" not in rest
+    assert f"stopped by {name}" in rest and "The same command" in rest and "Traceback" not in rest
     about = json.loads((tmp_path / "r/long/seed-0/run.json").read_text())
     assert about["status"] == "interrupted" and about["final"]["epoch"] >= 3
     assert sorted(path.name for path in (tmp_path / "r/long").iterdir()) == ["seed-0"]
@@ -277,9 +323,54 @@ def test_status_complete_is_written_last(tiny, tmp_path, monkeypatch, bnbench):
 
     monkeypatch.setattr(writer, "write_atomic", record)
     bnbench("run", tiny)
-    assert written[0] == ("run.json", False)  # and says "running" before anything is trained
+    assert [name for name, _ in written[:4]] == ["config.yaml", "metrics.csv", "timing.csv", "run.json"]
     assert written[-1] == ("run.json", True)
     assert [complete for _, complete in written].count(True) == 1
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_kill_at_any_change_of_a_file_loses_nothing(bnbench, tiny, tmp_path, monkeypatch, force):
+    """Stop before the k-th write or removal, for every k: the same command then ends with the same bytes."""
+    arguments = ["run", tiny, "--set", "train.epochs=1", "--quiet"]
+    bnbench(*arguments, "--out", "whole")
+    whole = contents(tmp_path / "whole/tiny,train.epochs=1/seed-0")["metrics.csv"]
+    folder = tmp_path / "results/tiny,train.epochs=1/seed-0"
+    real_write, real_unlink = writer.write_atomic, Path.unlink
+
+    class Kill(BaseException):
+        pass
+
+    for k in range(40):
+        if force:
+            bnbench(*arguments)  # so that there is something to be replaced
+        left = [k]
+
+        def step(path, left=left):
+            if path.parent == Path("results/tiny,train.epochs=1/seed-0"):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Kill
+
+        monkeypatch.setattr(writer, "write_atomic", lambda path, data, step=step: (step(path), real_write(path, data)))
+        monkeypatch.setattr(Path, "unlink", lambda path, step=step, **kw: (step(path), real_unlink(path, **kw))[1])
+        try:
+            result = bnbench(*arguments, *(["--force"] if force else []))
+        except Kill:
+            result = None
+        monkeypatch.setattr(writer, "write_atomic", real_write)
+        monkeypatch.setattr(Path, "unlink", real_unlink)
+        if result is not None:
+            assert result.exit_code == 0
+            break
+        if force and k == 0:
+            continue  # nothing was touched yet: the old run is there, whole
+        assert bnbench("compare", "results").exit_code == 3  # nothing half-written is read as whole
+        again = bnbench(*arguments)
+        assert again.exit_code == 0 and "already" not in again.stdout, (k, again.stderr)
+        assert contents(folder)["metrics.csv"] == whole and sorted(contents(folder)) == FILES
+        if not force:
+            shutil.rmtree(tmp_path / "results")
+    assert 10 < k < 39  # it did stop at many places, and at last at none
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -125,7 +125,10 @@ def test_evaluation_counts_every_image_and_changes_nothing(mnist5k):
     split = load_split(mnist5k.train_images, mnist5k.train_labels, 2_001, CPU, torch.float32)
     model = experiment.build_model(make_config(norm={"type": "batch"}))
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    graphs = []
+    model.register_forward_hook(lambda module, _, logits: graphs.append(logits.requires_grad))
     sums = evaluate(model, split)
+    assert graphs == [False, False]  # two chunks, the odd image in the second; no graph is built
     assert sums.correct == (model(split.images).argmax(1) == split.labels).sum()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

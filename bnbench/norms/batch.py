@@ -37,9 +37,8 @@ def batch_norm_eval(
 
 
 def _scale_and_shift(x_hat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    if weight is None or bias is None:
-        return x_hat
-    return _per_channel(weight, x_hat) * x_hat + _per_channel(bias, x_hat)
+    y = x_hat if weight is None else _per_channel(weight, x_hat) * x_hat
+    return y if bias is None else y + _per_channel(bias, x_hat)
 
 
 def _per_channel(values: Tensor, x: Tensor) -> Tensor:
@@ -81,7 +80,8 @@ class BatchNorm(nn.Module):
         generator: where the random starts are drawn from.
 
     Raises:
-        ValueError: one value per channel in training: its mean is itself and nothing can be learned.
+        ValueError: another number of channels; or one value per channel in training, which is its own
+            mean, so that nothing could be learned.
     """
 
     running_mean: Tensor | None
@@ -121,6 +121,8 @@ class BatchNorm(nn.Module):
         _initialize(self, running_var_init, weight_init, bias_init, generator)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] != self.num_features:  # else one channel would silently stand for all
+            raise ValueError(f"batch norm of {self.num_features} channels got an input of shape {tuple(x.shape)}")
         if not self.training and self.running_mean is not None and self.running_var is not None:
             return batch_norm_eval(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
         values_per_channel = x.numel() // self.num_features
