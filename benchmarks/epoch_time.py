@@ -14,6 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,10 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
             valid_data: DataLoader[Any] = DataLoader(
                 InMemoryMNIST(dataset.test_images, dataset.test_labels), batch_size=128, shuffle=False
             )
-            loops[which] = lambda m=model, o=optimizer, t=train_data, v=valid_data: tutorial_epoch(m, o, t, v)
+            loops[which] = partial(tutorial_epoch, model, optimizer, train_data, valid_data)
         else:
             rows = train(model, optimizer, loaded.train, loaded.valid, epochs=repeats + 1, batch_size=64, seed=0)
-            loops[which] = lambda rows=rows: next(rows)
+            loops[which] = partial(next, rows)
     seconds: dict[str, list[float]] = {which: [] for which in loops}
     for _ in range(repeats):
         for which, epoch in loops.items():

@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py        1 minute; --data-dir names the folder with MNIST
 
-Target: at most 500 MB above. The first run of a fresh data folder reads the original files and
-imports torchvision; the others read the cache.
+Target: at most 500 MB above. Where the folder has the original files, one run reads those, as the first
+run after a download does, with torchvision; the others read the cache that later runs read.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TARGET_MB = 500
 
 def peak_mb(command: list[str]) -> float:
     """The largest resident set of one child process, in MB (10^6 bytes)."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
@@ -40,13 +40,25 @@ def main() -> None:
     table = Table("process", "peak MB", "above torch", "target", "ratio")
     table.add_row("import torch", f"{base:.0f}", "", "", "")
     with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch) / "data"
-        (fresh / "MNIST").mkdir(parents=True)
-        (fresh / "MNIST" / "raw").symlink_to((folder / "MNIST" / "raw").resolve())
-        cases = {"mlp_bn, reading the originals": ("mlp_bn", fresh)}
-        cases |= {f"{name}, from the cache": (name, fresh) for name in ("mlp_bn", "cnn_bn", "cnn_bn_custom")}
+        cases = {f"{name}, from the cache": (name, folder) for name in ("mlp_bn", "cnn_bn", "cnn_bn_custom")}
+        originals = folder / "MNIST" / "raw"
+        if originals.exists():
+            fresh = Path(scratch) / "data"
+            (fresh / "MNIST").mkdir(parents=True)
+            (fresh / "MNIST" / "raw").symlink_to(originals.resolve())
+            cases["mlp_bn, from the original files"] = ("mlp_bn", fresh)
         for label, (name, data) in cases.items():
-            command = [sys.executable, "-m", "bnbench", "run", f"configs/{name}.yaml", "--set", "train.epochs=1"]
+            command = [
+                sys.executable,
+                "-m",
+                "bnbench",
+                "run",
+                f"configs/{name}.yaml",
+                "--set",
+                "train.epochs=1",
+                "--device",
+                "cpu",
+            ]
             command += ["--no-fallback", "--data-dir", str(data), "--out", f"{scratch}/{label}", "--quiet"]
             peak = peak_mb(command)
             above = peak - base

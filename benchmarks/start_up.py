@@ -1,4 +1,4 @@
-"""Start-up time: `bnbench --help` and `bnbench compare` on the 60 reference runs, each a fresh process.
+"""Start-up time: `bnbench --help` and `bnbench compare` on 60 of the reference runs, each a fresh process.
 
     python benchmarks/start_up.py      15 seconds
 
@@ -16,10 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+ARMS = ("mlp_bn", "mlp_no_bn", "mlp_bn_builtin", "cnn_bn", "cnn_no_bn", "cnn_bn_custom")  # 10 seeds each
 COMMANDS = {
     "python -c pass": ([sys.executable, "-c", "pass"], None),
     "bnbench --help": ([sys.executable, "-m", "bnbench", "--help"], 0.4),
-    "bnbench compare (60 runs)": ([sys.executable, "-m", "bnbench", "compare", str(REFERENCE)], 2.0),
+    "bnbench compare (60 runs)": (
+        [sys.executable, "-m", "bnbench", "compare", *(str(REFERENCE / arm) for arm in ARMS)],
+        2.0,
+    ),
 }
 
 

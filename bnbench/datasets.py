@@ -85,6 +85,8 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
     torch.save({**dataset.tensors(), "name": name, "sha256": digest}, buffer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not folder.stat().st_mode & 0o222:  # root could write here all the same, and was asked not to
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         write_atomic(cached, buffer.getvalue())
     except OSError as error:
         say(f"{name} cannot be kept in {folder} ({error.strerror}), so it is read anew at every start")

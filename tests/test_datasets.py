@@ -297,23 +297,26 @@ def test_full_mnist_over_http(bnbench, tmp_path, mnist_dir, monkeypatch):
     assert sha256 == "0c5b7ef8cac084d89a5ee2b1d7f32ba3c12cb8c7276330689cb068b35a6a06d3"
 
 
-def test_a_read_only_folder_with_the_originals_works(tmp_path, mirror, monkeypatch):
-    """It is only read, and what cannot be kept there is said."""
-    put_originals(tmp_path, mirror.files)
-    before = sorted(tmp_path.rglob("*"))
+@pytest.mark.parametrize("how", ["permissions", "file system"])
+def test_a_read_only_folder_with_the_originals_works(tmp_path, mirror, monkeypatch, how):
+    """It is only read, even by root, and what cannot be kept there is said."""
+    folder = tmp_path / "d"
+    put_originals(folder, mirror.files)
+    before = sorted(folder.rglob("*"))
+    if how == "permissions":
+        folder.chmod(0o555)
+    else:
 
-    def refuse(path, contents):
-        raise OSError(errno.EROFS, "Read-only file system")  # as root, a folder's permissions would not refuse
+        def refuse(path, contents):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(datasets, "write_atomic", refuse)
+        monkeypatch.setattr(datasets, "write_atomic", refuse)
     said = []
     for _ in range(2):
-        dataset, _ = datasets.load("mnist", tmp_path, say=said.append)
+        dataset, _ = datasets.load("mnist", folder, say=said.append)
         assert dataset.train_images.shape == (20, 28, 28)
-    assert sorted(tmp_path.rglob("*")) == before
-    assert (
-        said == [f"mnist cannot be kept in {tmp_path} (Read-only file system), so it is read anew at every start"] * 2
-    )
+    assert sorted(folder.rglob("*")) == before
+    assert said == [f"mnist cannot be kept in {folder} (Read-only file system), so it is read anew at every start"] * 2
 
 
 @pytest.mark.full_mnist
