@@ -151,8 +151,7 @@ def run(
         from bnbench import datasets
         from bnbench.console import clean, say
         from bnbench.executor import execute
-        from bnbench.progress import Progress
-        from bnbench.report import result_line
+        from bnbench.progress import Progress, result_line
         from bnbench.results import read_run
 
     with Progress(quiet=quiet) as progress:

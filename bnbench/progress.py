@@ -1,4 +1,4 @@
-"""What a person sees while runs train: live bars in a terminal, one plain line an epoch elsewhere."""
+"""What a person sees of runs: live bars in a terminal or a line an epoch elsewhere, then a line a run."""
 
 from types import TracebackType
 from typing import Self
@@ -8,7 +8,7 @@ from rich.progress import Progress as Bars
 
 from bnbench.config import Config
 from bnbench.console import clean, stderr
-from bnbench.results import EpochRow
+from bnbench.results import EpochRow, Run
 
 
 class Progress:
@@ -70,3 +70,15 @@ class Progress:
 
     def end_run(self) -> None:
         self._bars.update(self._all, advance=1)
+
+
+def result_line(run: Run) -> str:
+    """What `bnbench run` prints for one finished run."""
+    what = f"{run.name} seed {run.seed}"
+    if run.status == "diverged":
+        return f"{what}: diverged in epoch {len(run.rows)} → {run.path}"
+    best = max(run.rows, key=lambda row: row.valid_accuracy)
+    return (
+        f"{what}: valid accuracy {100 * run.rows[-1].valid_accuracy:.2f} % after epoch {len(run.rows)}"
+        f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}) → {run.path}"
+    )

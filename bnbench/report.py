@@ -16,7 +16,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bnbench.compare import Comparison, Group, arm_table, epoch_table
-from bnbench.results import Run
 
 Format = Literal["table", "markdown", "csv", "json"]
 
@@ -172,15 +171,3 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
         }
         for row in table.to_dict("records")
     ]
-
-
-def result_line(run: Run) -> str:
-    """What `bnbench run` prints for one finished run."""
-    what = f"{run.name} seed {run.seed}"
-    if run.status == "diverged":
-        return f"{what}: diverged in epoch {len(run.rows)} → {run.path}"
-    best = max(run.rows, key=lambda row: row.valid_accuracy)
-    return (
-        f"{what}: valid accuracy {100 * run.rows[-1].valid_accuracy:.2f} % after epoch {len(run.rows)}"
-        f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}) → {run.path}"
-    )

@@ -62,7 +62,7 @@ ARROWS = {
     },
     "executor": {"config", "datasets", "errors", "experiment", "progress", "results", "writer"},
     "compare": {"errors", "results"},
-    "report": {"compare", "results"},
+    "report": {"compare"},
     "cli": {"errors"},
 }
 

@@ -47,6 +47,19 @@ def test_help_imports_nothing_heavy():
     assert result.stdout.endswith("[]\n") and "compare" in result.stdout
 
 
+def test_run_imports_no_pandas(tiny, data_folder):
+    """It would cost half a second and 60 MB."""
+    code = (
+        "import sys; from bnbench.cli import app\n"
+        f"try: app(['run', {str(tiny)!r}, '--quiet', '--out', {str(tiny.parent / 'r')!r}])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('pandas', 'scipy', 'torchvision', 'mlxtend') if m in sys.modules])"
+    )
+    environment = {**os.environ, "BNBENCH_DATA": str(data_folder)}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout.endswith("[]\n") and "valid accuracy" in result.stdout
+
+
 def test_a_wrong_config_is_refused_without_torch(tmp_path):
     code = (
         "import sys; from bnbench.cli import app\n"

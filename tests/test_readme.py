@@ -72,7 +72,7 @@ def test_the_changelog_gives_every_dependency_a_reason():
 
 
 def test_nothing_in_it_is_left_to_fill_in():
-    assert not re.findall(r"^[A-Z]{5,}\.?$|\bTODO\b|\bUNIFORM\b", README, flags=re.M)
+    assert not re.findall(r"^[A-Z]{5,}\.?$|\b(?:TODO|SAMPLE|FLOAT32|BENCHMARKS)\b", README, flags=re.M)
 
 
 def test_its_sample_output_is_what_compare_prints(bnbench):
@@ -85,6 +85,29 @@ def accuracies(arm):
     """Mean validation accuracy over seeds after each epoch, in percent."""
     runs = [read_run(path) for path in (REFERENCE / arm).iterdir()]
     return [round(100 * statistics.mean(r.rows[e].valid_accuracy for r in runs), 2) for e in range(runs[0].epochs)]
+
+
+def spread(arm, epoch):
+    values = [read_run(path).rows[epoch].valid_accuracy for path in (REFERENCE / arm).iterdir()]
+    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
+
+
+def test_its_claims_on_the_first_epoch_and_on_gamma():
+    text = " ".join(README.split())
+    assert f"MLP {spread('mlp_bn', 0)} against {spread('mlp_no_bn', 0)}" in text
+    assert f"gives {spread('cnn_bn,norm.weight_init=uniform', -1)}, no other result" in text
+    bn, custom, mine, torchs = (accuracies(arm)[-1] for arm in ("cnn_bn", "cnn_bn_custom", "mlp_bn", "mlp_bn_builtin"))
+    assert f"{bn:.2f} and {custom:.2f}, {mine:.2f} and {torchs:.2f}" in text
+
+
+def test_its_claims_on_the_moving_average():
+    own, batch, torchs, none = (
+        accuracies(arm)[-1] for arm in ("mlp_bn", "mlp_bn_batch_stats", "mlp_bn,norm.momentum=0.1", "mlp_no_bn")
+    )
+    text = " ".join(README.split())
+    assert own < none < batch and none < torchs
+    assert f"weights score {own:.2f} %" in text and f"128 there) {batch:.2f} %" in text
+    assert f"networks score {torchs:.2f} %" in text and f"({own:.2f} against {none:.2f})" in text
 
 
 def test_its_claims_on_the_cnn():
