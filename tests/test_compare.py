@@ -203,6 +203,8 @@ DAMAGE = {
     "negative seconds": lambda path: change(path / "timing.csv", "0.5", "-0.5"),
     "run.json is a folder": lambda path: ((path / "run.json").unlink(), (path / "run.json").mkdir()),
     "timing too short": lambda path: (path / "timing.csv").write_text(",".join(TIMING) + "\n1,1,1\n"),
+    "an epoch short": lambda path: edit(path, epochs=4),
+    "a misnumbered epoch": lambda path: change(path / "metrics.csv", "\n1,1.0", "\n7,1.0"),
     "half a row": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,0.5,0."),
     "too few rows": lambda path: (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,0.5,0.5,0.5,0.5\n"),
     "other columns": lambda path: (path / "metrics.csv").write_text("epoch,loss\n1,0.5\n"),
