@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from bnbench.errors import ResultsError
-from bnbench.results import Run, find_runs, read_run
+from bnbench.results import FINISHED, Run, find_runs, read_run
 
 METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 
@@ -53,7 +53,7 @@ def collect(paths: Sequence[Path]) -> Comparison:
         except ResultsError as error:
             notes.append(f"left out, unreadable: {error}")
             continue
-        if run.status not in ("complete", "diverged"):
+        if run.status not in FINISHED:
             notes.append(f"left out, not finished ({run.status}): {folder}")
             continue
         first = found.setdefault((run.name, run.digest, run.seed), run)

@@ -68,7 +68,7 @@ def print_comparison(comparison: Comparison, form: Format, *, per_epoch: bool, c
     if form == "csv":
         console.print(_csv(tables), end="", soft_wrap=True)
     elif form == "json":
-        console.print(_json(tables, "epochs" if per_epoch else "arms"), soft_wrap=True)
+        console.print(_json(tables, "per_epoch" if per_epoch else "arms"), soft_wrap=True)
     else:
         columns = EPOCH_COLUMNS if per_epoch else ARM_COLUMNS
         for group, table in tables.items():
@@ -78,8 +78,8 @@ def print_comparison(comparison: Comparison, form: Format, *, per_epoch: bool, c
             else:
                 console.print(group.title(), style="bold")
                 if table.empty:
-                    console.print("every run diverged")
-                if not (per_epoch and _print_side_by_side(table, console)):
+                    console.print("every run diverged: no epoch to show")
+                elif not (per_epoch and _print_side_by_side(table, console)):
                     _print_table(table, columns, console)
                 console.print()
         console.print(EPOCH_LEGEND if per_epoch else LEGEND)

@@ -82,8 +82,10 @@ def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
     for path in paths:
         if not path.exists():
             notes.append(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
-        elif not path.is_dir():
+            continue
+        if not path.is_dir():
             notes.append(f"{path}: is a file; name a run's folder, or one above it")
+            continue
 
         def unreadable(error: OSError) -> None:
             notes.append(f"left out, unreadable: {error.filename}: {error.strerror}")

@@ -247,7 +247,10 @@ def test_nothing_to_show_is_exit_3(bnbench, tmp_path, damage):
     assert result.exit_code == 3 and result.stdout == ""
     assert "no finished run to compare" in result.stderr
     result = bnbench("compare", tmp_path / "nowhere")
-    assert result.exit_code == 3 and "nowhere: no such folder" in result.stderr
+    assert (
+        result.exit_code == 3 and result.stderr.count("nowhere") == 2
+    )  # that it is not there, and that nothing is shown
+    assert "nowhere: no such folder" in result.stderr
 
 
 def test_a_path_that_is_not_there_hides_no_other(bnbench, results, tmp_path):
@@ -260,8 +263,20 @@ def test_a_loss_that_is_infinite_is_strict_json(bnbench, tmp_path):
     (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,inf,0.49,2.0,0.5\n")
     edit(path, final={"epoch": 1, "train_loss": None, "train_accuracy": 0.49, "valid_loss": 2.0, "valid_accuracy": 0.5})
     text = bnbench("compare", tmp_path / "r", "--per-epoch", "--format", "json").stdout
-    (row,) = json.loads(text, parse_constant=pytest.fail)["groups"][0]["epochs"]
+    (group,) = json.loads(text, parse_constant=pytest.fail)["groups"]
+    assert group["epochs"] == 1  # the rows do not take the place of the group's own settings
+    (row,) = group["per_epoch"]
     assert row["train_loss"] is None and row["valid_loss"] == 2.0
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv", "json"])
+@pytest.mark.parametrize("per_epoch", [[], ["--per-epoch"]])
+def test_where_every_run_diverged_it_is_said(bnbench, tmp_path, form, per_epoch):
+    make_run(tmp_path / "r", "a", 0, [0.1], status="diverged", epochs=3)
+    result = bnbench("compare", tmp_path / "r", "--format", form, *per_epoch)
+    assert result.exit_code == 0 and "diverged after epoch 1" in result.stderr
+    if form == "table":
+        assert ("no epoch to show" if per_epoch else "0 + 1 diverged") in result.stdout
 
 
 def test_a_locale_without_these_characters_is_no_traceback(results):

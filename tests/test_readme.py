@@ -75,6 +75,14 @@ def test_nothing_in_it_is_left_to_fill_in():
     assert not re.findall(r"^[A-Z]{5,}\.?$|\b(?:TODO|SAMPLE|FLOAT32|BENCHMARKS)\b", README, flags=re.M)
 
 
+def test_its_sample_of_mistakes_is_what_run_says(bnbench, tmp_path):
+    lines = ["name: wrong", "model: {type: mlp}", "norm:", "  type: batch", "  implementation: custom", "  eps: 0.1"]
+    lines += ["  momentun: 0.9", "train:", "  epochs: 0", "  optimizer: {type: sgd, lr: 0.1}"]
+    (tmp_path / "wrong.yaml").write_text("\n".join(lines))
+    block = README.partition("$ bnbench run wrong.yaml\n")[2].partition("```")[0]
+    assert bnbench("run", "wrong.yaml").stderr == block
+
+
 def test_its_sample_output_is_what_compare_prints(bnbench):
     block = README.partition("$ bnbench compare results/\n")[2].partition("```")[0]
     assert block.count("\n") >= 7
