@@ -1,8 +1,6 @@
 """What a run is: frozen, typed, bounded. No torch here, and no file reading (see configfile.py).
 
-A config file is a short diff from the defaults below. `momentum` of a norm is PyTorch's: the
-weight of the *new* batch in the running statistics (the tutorial's `moving_momentum = 0.1` keeps
-0.1 of the old, which is 0.9 here; Keras and Flax count like the tutorial).
+A config file is a short diff from the defaults below; the norms' are in normconfig.py.
 """
 
 import hashlib
@@ -11,8 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator, model_validator
+
+from bnbench.normconfig import BatchNormConfig, GhostBatchNormConfig, NoNormConfig, NormConfig, WeightNormConfig
+from bnbench.schema import Strict, key_error
 
 # Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
@@ -28,16 +28,7 @@ MAX_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def key_error(key: str, message: str) -> PydanticCustomError:
-    """An error at `key` of the mapping being validated; configfile.py adds the key to the location."""
-    return PydanticCustomError("key_error", "{message}", {"key": key, "message": message})
-
-
-class DataConfig(_Strict):
+class DataConfig(Strict):
     """The dataset, how much of it, and the batch size. Limits take the first images of a split."""
 
     dataset: Literal["mnist", "mnist5k", "fashion_mnist", "kmnist"] = "mnist"
@@ -48,61 +39,30 @@ class DataConfig(_Strict):
 
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
+# Of the hidden layers; the classifier always has one. auto: none where the norm would subtract it again.
+Bias = bool | Literal["auto"]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 
-class MLPConfig(_Strict):
+class MLPConfig(Strict):
     """784-hidden-10: linear, norm, activation for each hidden width, then a linear classifier."""
 
     type: Literal["mlp"]
     hidden: list[Width] = Field([100], max_length=100)
     activation: Activation = "relu"
+    bias: Bias = True
 
 
-class CNNConfig(_Strict):
+class CNNConfig(Strict):
     """The tutorial's CNN: conv 3x3, norm, activation, pool; conv 5x5, norm, activation, pool; linear."""
 
     type: Literal["cnn"]
     channels: list[Annotated[int, Field(ge=1, le=1_024)]] = Field([6, 16], min_length=2, max_length=2)
     activation: Activation = "relu"
+    bias: Bias = True
 
 
-class NoNormConfig(_Strict):
-    type: Literal["none"]
-
-
-class BatchNormConfig(_Strict):
-    """Batch normalization. The defaults are PyTorch's; the tutorial's choices are the other values."""
-
-    type: Literal["batch"]
-    implementation: Literal["custom", "builtin"] = "custom"
-    eps: float = Field(1e-5, gt=0, le=1)
-    momentum: float | None = Field(0.1, ge=0, le=1)
-    affine: bool = True
-    track_running_stats: bool = True
-    running_var: Literal["unbiased", "biased"] = "unbiased"
-    running_var_init: Literal["ones", "zeros"] = "ones"
-    weight_init: Literal["ones", "normal", "uniform"] = "ones"
-    bias_init: Literal["zeros", "normal"] = "zeros"
-
-    @model_validator(mode="after")
-    def _options_that_would_do_nothing(self) -> Self:
-        if self.implementation == "builtin" and self.running_var == "biased":
-            raise key_error(
-                "running_var", "torch's batch norm keeps the unbiased variance; biased needs implementation: custom"
-            )
-        if not self.track_running_stats:
-            for key in ("momentum", "running_var", "running_var_init"):
-                if getattr(self, key) != type(self).model_fields[key].default:
-                    raise key_error(key, "has no effect with track_running_stats: false; remove it")
-        if not self.affine:
-            for key in ("weight_init", "bias_init"):
-                if getattr(self, key) != type(self).model_fields[key].default:
-                    raise key_error(key, "has no effect with affine: false; remove it")
-        return self
-
-
-class SGDConfig(_Strict):
+class SGDConfig(Strict):
     type: Literal["sgd"]
     lr: float = Field(gt=0, le=1e6)
     momentum: float = Field(0.0, ge=0, lt=1)
@@ -112,7 +72,7 @@ class SGDConfig(_Strict):
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class AdamConfig(_Strict):
+class AdamConfig(Strict):
     type: Literal["adam"]
     lr: float = Field(1e-3, gt=0, le=1e6)
     betas: list[Beta] = Field([0.9, 0.999], min_length=2, max_length=2)
@@ -121,16 +81,15 @@ class AdamConfig(_Strict):
 
 Tagged = Field(discriminator="type")
 ModelConfig = Annotated[MLPConfig | CNNConfig, Tagged]
-NormConfig = Annotated[NoNormConfig | BatchNormConfig, Tagged]
 OptimizerConfig = Annotated[SGDConfig | AdamConfig, Tagged]
 
 
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     epochs: int = Field(ge=1, le=10_000)
     optimizer: OptimizerConfig
 
 
-class Config(_Strict):
+class Config(Strict):
     """One experiment: an arm (everything but `name` and `seeds`) and the seeds to run it with."""
 
     name: str
@@ -142,7 +101,7 @@ class Config(_Strict):
     threads: int = Field(1, ge=1, le=1_024)  # part of the run: the thread count changes the last bits
     dtype: Literal["float32", "float64"] = "float32"
     smoke: bool = False  # set by --smoke; a label that keeps such runs apart
-    seeds: list[int] = [0]
+    seeds: list[int] = Field([0])
 
     @field_validator("name")
     @classmethod
@@ -169,15 +128,39 @@ class Config(_Strict):
         images = self.data.train_limit or IMAGES[dataset][0]
         if batch_size > images:
             raise key_error("data.batch_size", f"{batch_size:,} is more than the {images:,} training images")
-        if isinstance(self.model, MLPConfig) and self.norm.type != "none":
-            if not self.model.hidden:
-                raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")
-            one = "batch norm of a vector needs at least 2 images in a batch: with one, every value is its own mean"
-            if self.norm.type == "batch" and 1 in (batch_size, images):
+        if isinstance(self.norm, NoNormConfig):
+            return self
+        spatial = isinstance(self.model, CNNConfig)
+        features = self.model.channels if isinstance(self.model, CNNConfig) else self.model.hidden
+        if not features:
+            raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")
+        if isinstance(self.norm, WeightNormConfig):
+            if self.norm.init == "data" and self.model.bias is False:
+                raise key_error("model.bias", "norm.init: data starts the biases too; use bias: true")
+            return self
+        self.norm.refuse_features(features, spatial)
+        if self.norm.needs_batch and not spatial:
+            one = (
+                f"{self.norm.type} norm of a vector needs at least 2 images in a batch:"
+                " with one, every value is its own mean"
+            )
+            if 1 in (batch_size, images):
                 raise key_error("data.batch_size", one)
-            if self.norm.type == "batch" and not self.norm.track_running_stats and self.data.valid_limit == 1:
+            batch = self.norm if isinstance(self.norm, BatchNormConfig) else None
+            if batch and not batch.evaluates_by_running_statistics and self.data.valid_limit == 1:
                 raise key_error("data.valid_limit", one)
+        if isinstance(self.norm, GhostBatchNormConfig) and self.norm.virtual_batch_size > batch_size:
+            size = f"{self.norm.virtual_batch_size:,}"
+            raise key_error("norm.virtual_batch_size", f"{size} is more than the {batch_size:,} images of a batch")
         return self
+
+    @property
+    def hidden_bias(self) -> bool:
+        """Whether hidden layers have a bias."""
+        if self.model.bias != "auto":
+            return self.model.bias
+        norm = self.norm
+        return isinstance(norm, NoNormConfig | WeightNormConfig) or not norm.makes_bias_useless
 
     @property
     def seed(self) -> int:

@@ -12,11 +12,13 @@ import torch
 from torch import nn
 
 from bnbench import models
-from bnbench.config import CNNConfig, Config, MLPConfig, NoNormConfig, OptimizerConfig, SGDConfig
+from bnbench.config import CNNConfig, Config, MLPConfig, OptimizerConfig, SGDConfig
 from bnbench.data import Split, load_splits
 from bnbench.datasets import Dataset
 from bnbench.errors import ConfigError, RunError
-from bnbench.norms import NORMS
+from bnbench.normconfig import BatchNormConfig, NoNormConfig, WeightNormConfig
+from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.norms.weight import start_from_data
 from bnbench.provenance import provenance
 from bnbench.randomness import generator
 from bnbench.results import EpochRow
@@ -32,6 +34,9 @@ class Loaded:
     sha256: str
     train: Split
     valid: Split
+
+
+START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
 
 
 def resolve_device(config: Config) -> Config:
@@ -59,26 +64,29 @@ def load(config: Config, dataset: Dataset, sha256: str) -> Loaded:
     return Loaded(config.data.dataset, sha256, train_split, valid_split)
 
 
-def build_model(config: Config) -> nn.Module:
+def build_model(config: Config) -> nn.Sequential:
     """The model at its start, in float32 on the CPU: the same bits whatever device and dtype follow."""
     layer_numbers = count()
+    norm = config.norm
 
-    def norm(num_features: int, spatial: tuple[int, ...]) -> nn.Module | None:
-        if isinstance(config.norm, NoNormConfig):
+    def build_norm(num_features: int, spatial: tuple[int, ...]) -> nn.Module | None:
+        if isinstance(norm, NoNormConfig | WeightNormConfig):
             return None
         stream = generator(config.seed, "norm", next(layer_numbers))
-        options = config.norm.model_dump(exclude={"type", "implementation"})
-        build = NORMS[config.norm.type][config.norm.implementation]
-        return build(num_features, spatial, generator=stream, **options)
+        return NORMS[norm.type][norm.implementation](num_features, spatial, generator=stream, **norm.options())
 
-    build: Callable[..., nn.Module]
+    build: Callable[..., nn.Sequential]
     if isinstance(config.model, MLPConfig):
         build = partial(models.mlp, config.model.hidden)
     else:
         assert isinstance(config.model, CNNConfig)
         build = partial(models.cnn, config.model.channels)
-    model = build(config.model.activation, norm)
+    norm_last = getattr(norm, "placement", None) == "after_activation"
+    model = build(config.model.activation, build_norm, bias=config.hidden_bias, norm_last=norm_last)
     models.initialize_weights(model, config.seed)
+    if isinstance(norm, WeightNormConfig):  # after the start, so that its direction is the other arms' start
+        for layer in models.hidden_layers(model):
+            WEIGHT_NORMS[norm.type][norm.implementation](layer)
     return model
 
 
@@ -107,6 +115,8 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
     """
     torch.set_num_threads(config.threads)
     model = build_model(config)
+    if isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
+        start_from_data(model, data.train.images[:START_IMAGES].float().cpu())
     about = {
         "dataset": {"name": data.name, "sha256": data.sha256},
         "split": {"train_images": len(data.train), "valid_images": len(data.valid), "valid_from": "test"},
@@ -126,6 +136,7 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
             epochs=config.train.epochs,
             batch_size=config.data.batch_size,
             seed=config.seed,
+            precise=isinstance(config.norm, BatchNormConfig) and config.norm.eval_statistics == "precise",
         )
         for row in rows:
             writer.add(row)

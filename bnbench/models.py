@@ -1,7 +1,8 @@
 """The tutorial's two networks, for images (N, 1, 28, 28) and 10 classes. They know no YAML.
 
-A norm is placed between a layer and its activation, by `norm(num_features, spatial)`, which
-returns the module or None; `spatial` is () after a linear layer and (H, W) after a convolution.
+A norm is placed between a layer and its activation, or after the activation, by `norm(num_features,
+spatial)`, which returns the module or None; `spatial` is () after a linear layer and (H, W) after a
+convolution.
 """
 
 import math
@@ -30,38 +31,54 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def mlp(hidden: Sequence[int], activation: str, norm: NormFactory) -> nn.Sequential:
-    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits."""
+def mlp(
+    hidden: Sequence[int], activation: str, norm: NormFactory, *, bias: bool = True, norm_last: bool = False
+) -> nn.Sequential:
+    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits.
+
+    `norm_last` puts the norm after the activation; `bias` is that of the hidden layers.
+    """
     layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}  # (N, 1, 28, 28) → (N, 784)
     width = SIDE * SIDE
     for i, next_width in enumerate(hidden, start=1):
-        layers[f"linear{i}"] = nn.Linear(width, next_width)
-        layers[f"norm{i}"] = norm(next_width, ())
-        layers[f"activation{i}"] = ACTIVATIONS[activation]()
+        layers[f"linear{i}"] = nn.Linear(width, next_width, bias)
+        layers |= _norm_and_activation(i, norm(next_width, ()), activation, norm_last)
         width = next_width
     layers["classifier"] = nn.Linear(width, CLASSES)
     return _sequential(layers)
 
 
-def cnn(channels: Sequence[int], activation: str, norm: NormFactory) -> nn.Sequential:
+def cnn(
+    channels: Sequence[int], activation: str, norm: NormFactory, *, bias: bool = True, norm_last: bool = False
+) -> nn.Sequential:
     """Two blocks of [convolution, norm, activation, max-pool 2], then linear → 10 logits.
 
-    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10.
+    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10. `norm_last` and `bias` as in `mlp`.
     """
     first, second = channels
     layers: dict[str, nn.Module | None] = {
-        "conv1": nn.Conv2d(1, first, 3, padding=1),  # (N, 1, 28, 28) → (N, 6, 28, 28)
-        "norm1": norm(first, (28, 28)),
-        "activation1": ACTIVATIONS[activation](),
+        "conv1": nn.Conv2d(1, first, 3, padding=1, bias=bias),  # (N, 1, 28, 28) → (N, 6, 28, 28)
+        **_norm_and_activation(1, norm(first, (28, 28)), activation, norm_last),
         "pool1": nn.MaxPool2d(2),  # → (N, 6, 14, 14)
-        "conv2": nn.Conv2d(first, second, 5),  # → (N, 16, 10, 10)
-        "norm2": norm(second, (10, 10)),
-        "activation2": ACTIVATIONS[activation](),
+        "conv2": nn.Conv2d(first, second, 5, bias=bias),  # → (N, 16, 10, 10)
+        **_norm_and_activation(2, norm(second, (10, 10)), activation, norm_last),
         "pool2": nn.MaxPool2d(2),  # → (N, 16, 5, 5)
         "flatten": nn.Flatten(),
         "classifier": nn.Linear(second * 5 * 5, CLASSES),
     }
     return _sequential(layers)
+
+
+def _norm_and_activation(
+    i: int, norm: nn.Module | None, activation: str, norm_last: bool
+) -> dict[str, nn.Module | None]:
+    pair = {f"norm{i}": norm, f"activation{i}": ACTIVATIONS[activation]()}
+    return dict(reversed(pair.items())) if norm_last else pair
+
+
+def hidden_layers(model: nn.Sequential) -> list[nn.Linear | nn.Conv2d]:
+    """The linear and convolution layers before the classifier."""
+    return [layer for layer in model[:-1] if isinstance(layer, nn.Linear | nn.Conv2d)]
 
 
 def _sequential(layers: dict[str, nn.Module | None]) -> nn.Sequential:

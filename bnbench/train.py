@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnbench.data import Split, batches, chunks
+from bnbench.norms.batch import precise_statistics
 from bnbench.results import EpochRow
 
 # Bjorck et al. 2018 (arXiv:1806.02375) call a run diverged when a mini-batch's loss passes 10³.
@@ -52,15 +53,19 @@ def train(
     epochs: int,
     batch_size: int,
     seed: int,
+    precise: bool = False,
 ) -> Iterator[EpochRow]:
     """Train and yield one EpochRow an epoch, counted from 1; stop after the epoch that diverges.
 
     The training metrics are those of the batches as they were trained on (the model changes under
-    them); the validation metrics are of the model at the end of the epoch, in evaluation mode.
+    them); the validation metrics are of the model at the end of the epoch, in evaluation mode. With
+    `precise`, batch norms evaluate by statistics over all training batches, taken anew at its end.
     """
     for epoch in range(1, epochs + 1):
         start = _clock(train_split)
         sums = _train_epoch(model, optimizer, train_split, batch_size, seed, epoch)
+        if precise:
+            precise_statistics(model, (train_split.images[chunk] for chunk in chunks(len(train_split), batch_size)))
         trained = _clock(train_split)
         valid = evaluate(model, valid_split)
         end = _clock(train_split)

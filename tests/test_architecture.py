@@ -13,6 +13,8 @@ SOURCE = Path(bnbench.__file__).parent
 READING = {
     "errors",
     "config",
+    "normconfig",
+    "schema",
     "configfile",
     "strict_yaml",
     "files",
@@ -26,6 +28,7 @@ READING = {
     "cli",
 }
 HEAVY = {"torch", "torchvision", "mlxtend"}
+FAMILIES = {path.stem for path in (SOURCE / "norms").glob("*.py")} - {"__init__"}
 # What each module may import of bnbench at its top; only cli imports inside its functions.
 ARROWS = {
     "__init__": set(),
@@ -35,7 +38,9 @@ ARROWS = {
     "randomness": set(),
     "strict_yaml": set(),
     "console": set(),
-    "config": set(),
+    "schema": set(),
+    "normconfig": {"schema"},
+    "config": {"normconfig", "schema"},
     "configfile": {"strict_yaml", "config", "errors", "files"},
     "results": {"strict_yaml", "config", "errors", "files"},
     "writer": {"config", "errors", "files", "results"},
@@ -44,15 +49,16 @@ ARROWS = {
     "datasets": {"errors", "files"},
     "data": {"datasets", "randomness"},
     "norms": {"norms"},
-    "norms.batch": set(),
+    **{f"norms.{family}": {"norms"} for family in FAMILIES},
     "models": {"randomness"},
-    "train": {"data", "results"},
+    "train": {"data", "norms", "results"},
     "experiment": {
         "config",
         "data",
         "datasets",
         "errors",
         "models",
+        "normconfig",
         "norms",
         "provenance",
         "randomness",

@@ -10,6 +10,11 @@ from bnbench.config import NAME, Config, parse_seeds
 from bnbench.configfile import load_config, load_configs
 from bnbench.errors import ConfigError
 
+NORM_TYPES = (
+    "none, batch, layer, instance, group, rms, weight, l1_batch, lp_batch, generalized_batch, batch_renorm,"
+    " ghost_batch, noisy_batch, sync_batch, mean_only_batch, variance_only_batch"
+)
+
 GOOD = """\
 name: good
 model: {type: mlp}
@@ -80,7 +85,7 @@ def test_all_problems_of_all_files_come_at_once(write):
         (
             "type: batch",
             "type: bacth",
-            "c.yaml:4: norm.type: must be one of none, batch; got 'bacth'; did you mean batch?",
+            f"c.yaml:4: norm.type: must be one of {NORM_TYPES}; got 'bacth'; did you mean batch?",
         ),
         ("type: batch", "type: none", "c.yaml:5: norm.momentum: unknown key; the keys of type none are type"),
         ("name: good", "name: ../x", "c.yaml:1: name: '../x' is not a name: use letters, digits, '.', '_' and '-'"),

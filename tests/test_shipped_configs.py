@@ -68,6 +68,8 @@ def test_the_tutorials_own_choices():
         "running_var_init": "zeros",
         "weight_init": "normal",
         "bias_init": "normal",
+        "placement": "before_activation",
+        "eval_statistics": "running",
     }
     assert cnn_bn.norm.implementation == "builtin"
     for config, epochs in ((mlp_bn, 10), (cnn_bn, 5)):

@@ -3,15 +3,44 @@
 A norm is built as `NORMS[type][implementation](num_features, spatial, generator=..., **options)`:
 `num_features` is C, the size of dimension 1; `spatial` is () for vectors (N, C) and (H, W) for
 images (N, C, H, W); the options are keyword-only and a wrong one is a TypeError.
-To add one: a file here, a line in NORMS, a model in bnbench/config.py.
+`WEIGHT_NORMS[type][implementation](layer)` normalizes a linear or convolution layer's weights in place.
+To add one: a file here, a line in NORMS, a model in bnbench/normconfig.py, a config in configs/norms/;
+the contract suite, `bnbench verify` and the README's table ask for the rest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from torch import nn
 
 from bnbench.norms.batch import BatchNorm, builtin_batch_norm
+from bnbench.norms.generalized import GeneralizedBatchNorm
+from bnbench.norms.ghost import GhostBatchNorm
+from bnbench.norms.group import GroupNorm, InstanceNorm, builtin_group_norm, builtin_instance_norm
+from bnbench.norms.halves import MeanOnlyBatchNorm, VarianceOnlyBatchNorm
+from bnbench.norms.layer import LayerNorm, RMSNorm, builtin_layer_norm, builtin_rms_norm
+from bnbench.norms.lp import L1BatchNorm, LpBatchNorm
+from bnbench.norms.noisy import NoisyBatchNorm
+from bnbench.norms.renorm import BatchRenorm
+from bnbench.norms.sync import SyncBatchNorm, builtin_sync_batch_norm
+from bnbench.norms.weight import builtin_weight_norm, custom_weight_norm
 
-NORMS: Mapping[str, Mapping[str, Callable[..., nn.Module]]] = {
+NORMS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "batch": {"custom": BatchNorm, "builtin": builtin_batch_norm},
+    "layer": {"custom": LayerNorm, "builtin": builtin_layer_norm},
+    "instance": {"custom": InstanceNorm, "builtin": builtin_instance_norm},
+    "group": {"custom": GroupNorm, "builtin": builtin_group_norm},
+    "rms": {"custom": RMSNorm, "builtin": builtin_rms_norm},
+    "l1_batch": {"custom": L1BatchNorm},
+    "lp_batch": {"custom": LpBatchNorm},
+    "generalized_batch": {"custom": GeneralizedBatchNorm},
+    "batch_renorm": {"custom": BatchRenorm},
+    "ghost_batch": {"custom": GhostBatchNorm},
+    "noisy_batch": {"custom": NoisyBatchNorm},
+    "sync_batch": {"custom": SyncBatchNorm, "builtin": builtin_sync_batch_norm},
+    "mean_only_batch": {"custom": MeanOnlyBatchNorm},
+    "variance_only_batch": {"custom": VarianceOnlyBatchNorm},
+}
+
+WEIGHT_NORMS: dict[str, dict[str, Callable[[nn.Linear | nn.Conv2d], None]]] = {
+    "weight": {"custom": custom_weight_norm, "builtin": builtin_weight_norm},
 }

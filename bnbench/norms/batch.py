@@ -5,10 +5,13 @@ N is the batch, C the channels (features), H and W an image's height and width. 
 m = N·H·W values.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from bnbench.norms.channels import per_channel, refuse_other_channels, refuse_single_values, scale_and_shift
 
 
 def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,25 +28,15 @@ def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     deviation = x - mean
     var = deviation.square().mean(over, keepdim=True)
     x_hat = deviation / torch.sqrt(var + eps)
-    return _scale_and_shift(x_hat, weight, bias), mean.flatten(), var.flatten()
+    return scale_and_shift(x_hat, weight, bias), mean.flatten(), var.flatten()
 
 
 def batch_norm_eval(
     x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """The evaluation pass: y = γ (x - μ) / √(σ² + ε) + β by given statistics, (C,) each."""
-    x_hat = (x - _per_channel(mean, x)) / torch.sqrt(_per_channel(var, x) + eps)
-    return _scale_and_shift(x_hat, weight, bias)
-
-
-def _scale_and_shift(x_hat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    y = x_hat if weight is None else _per_channel(weight, x_hat) * x_hat
-    return y if bias is None else y + _per_channel(bias, x_hat)
-
-
-def _per_channel(values: Tensor, x: Tensor) -> Tensor:
-    """(C,) → (1, C, 1, ...), so that it broadcasts along dimension 1 of `x`."""
-    return values.view(1, -1, *[1] * (x.dim() - 2))
+    x_hat = (x - per_channel(mean, x)) / torch.sqrt(per_channel(var, x) + eps)
+    return scale_and_shift(x_hat, weight, bias)
 
 
 class BatchNorm(nn.Module):
@@ -121,23 +114,17 @@ class BatchNorm(nn.Module):
         _initialize(self, running_var_init, weight_init, bias_init, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[1] != self.num_features:  # else one channel would silently stand for all
-            raise ValueError(f"batch norm of {self.num_features} channels got an input of shape {tuple(x.shape)}")
+        refuse_other_channels(x, self.num_features, "batch norm")
         if not self.training and self.running_mean is not None and self.running_var is not None:
             return batch_norm_eval(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
-        values_per_channel = x.numel() // self.num_features
-        if values_per_channel == 1:
-            raise ValueError(
-                "batch norm needs more than one value per channel for its statistics: an input of shape"
-                f" {tuple(x.shape)} has one. Use a larger batch, or evaluate with running statistics"
-            )
+        refuse_single_values(x, "batch norm")
         y, mean, var = batch_norm(x, self.weight, self.bias, self.eps)
         if self.training:
-            self._update_running_statistics(mean, var, values_per_channel)
+            self._update_running_statistics(mean, var, m=x.numel() // self.num_features)
         return y
 
     @torch.no_grad()  # the averages are not trained, and must not keep the batch's graph alive
-    def _update_running_statistics(self, mean: Tensor, var: Tensor, m: int) -> None:
+    def _update_running_statistics(self, mean: Tensor, var: Tensor, *, m: int) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
@@ -174,6 +161,26 @@ def builtin_batch_norm(
     module = layer(num_features, eps, momentum, affine, track_running_stats)
     _initialize(module, running_var_init, weight_init, bias_init, generator)
     return module
+
+
+@torch.no_grad()
+def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set every batch norm's running statistics to plain averages over `batches`, by the model as it is now.
+
+    This is Algorithm 2, step 10: E[x] = mean of the μ_B, Var[x] = mean of the m / (m - 1) σ²_B. A moving
+    average mixes statistics of weights that are gone; this one does not. Leaves the model in training mode.
+    """
+    layers = [m for m in model.modules() if isinstance(m, BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = None  # the cumulative average; the first batch replaces what was there
+        if layer.num_batches_tracked is not None:
+            layer.num_batches_tracked.zero_()
+    model.train()
+    for batch in batches:
+        model(batch)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 @torch.no_grad()

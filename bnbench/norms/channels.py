@@ -1,0 +1,105 @@
+"""What the norms share: values per channel, γ and β, running statistics.
+
+N is the batch, C the channels (features), H and W an image's height and width. A vector input is
+(N, C), an image input (N, C, H, W); a channel has m = N·H·W values (N for a vector).
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def per_channel(values: Tensor, x: Tensor) -> Tensor:
+    """(C,) → (1, C, 1, ...), so that it broadcasts along dimension 1 of `x`."""
+    return values.view(1, -1, *[1] * (x.dim() - 2))
+
+
+def channel_values(x: Tensor) -> Tensor:
+    """(N, C, ...) → (C, m): a row holds all values of one channel."""
+    return x.transpose(0, 1).flatten(1)
+
+
+def scale_and_shift(x_hat: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """y = γ x̂ + β with one γ and one β a channel, (C,) each; None stands for 1 and 0."""
+    y = x_hat if weight is None else per_channel(weight, x_hat) * x_hat
+    return y if bias is None else y + per_channel(bias, x_hat)
+
+
+def refuse_other_channels(x: Tensor, num_features: int, name: str) -> None:
+    if x.shape[1] != num_features:  # else one channel would silently stand for all
+        raise ValueError(f"{name} of {num_features} channels got an input of shape {tuple(x.shape)}")
+
+
+def refuse_single_values(x: Tensor, name: str) -> None:
+    """ValueError where a channel has one value: it is its own mean, so that nothing could be learned."""
+    if x.numel() == x.shape[1]:
+        raise ValueError(
+            f"{name} needs more than one value per channel for its statistics: an input of shape"
+            f" {tuple(x.shape)} has one. Use a larger batch, or evaluate with running statistics"
+        )
+
+
+def add_weight_and_bias(module: nn.Module, shape: tuple[int, ...], affine: bool, *, bias: bool = True) -> None:
+    """γ of ones as `weight` and β of zeros as `bias`; None where there are none, as in PyTorch's norms."""
+    module.register_parameter("weight", nn.Parameter(torch.ones(shape)) if affine else None)
+    module.register_parameter("bias", nn.Parameter(torch.zeros(shape)) if affine and bias else None)
+
+
+class ChannelNorm(nn.Module):
+    """The state of a norm by statistics of the batch; a family says which statistics, and how they normalize.
+
+    Training:    y = normalize(x, *statistics(x)), and each statistic s is averaged:
+                 running_s = (1 - momentum) * running_s + momentum * s
+    Evaluation:  y = normalize(x, *running statistics)
+
+    `momentum` is the weight of the *new* batch; None averages all batches alike.
+
+    Args:
+        num_features: C.
+        starts: the statistics' names, and what their running averages start from.
+        momentum: weight of the new batch, 0 to 1, or None for the cumulative average.
+        affine: whether there are γ and β.
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    num_batches_tracked: Tensor
+    name = "a norm"  # in messages
+
+    def __init__(self, num_features: int, starts: dict[str, float], *, momentum: float | None, affine: bool) -> None:
+        super().__init__()
+        self.num_features, self.momentum = num_features, momentum
+        add_weight_and_bias(self, (num_features,), affine)
+        self.running = [f"running_{statistic}" for statistic in starts]
+        for buffer, start in zip(self.running, starts.values(), strict=True):
+            self.register_buffer(buffer, torch.full((num_features,), float(start)))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def statistics(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What is measured of a batch, (C,) each."""
+        raise NotImplementedError  # pragma: no cover
+
+    def normalize(self, x: Tensor, *statistics: Tensor) -> Tensor:
+        raise NotImplementedError  # pragma: no cover
+
+    def forward(self, x: Tensor) -> Tensor:
+        refuse_other_channels(x, self.num_features, self.name)
+        if not self.training:
+            return self.normalize(x, *self.running_statistics())
+        refuse_single_values(x, self.name)
+        statistics = self.statistics(x)
+        y = self.normalize(x, *statistics)
+        self.update_running_statistics(*statistics)
+        return y
+
+    def running_statistics(self) -> tuple[Tensor, ...]:
+        return tuple(self.get_buffer(name) for name in self.running)
+
+    @torch.no_grad()  # the averages are not trained, and must not keep the batch's graph alive
+    def update_running_statistics(self, *statistics: Tensor) -> None:
+        self.num_batches_tracked += 1
+        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        for running, new in zip(self.running_statistics(), statistics, strict=True):
+            running.mul_(1 - momentum).add_(new, alpha=momentum)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, momentum={self.momentum}, affine={self.weight is not None}"

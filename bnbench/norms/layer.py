@@ -1,0 +1,134 @@
+"""Norms over all features of one sample: layer normalization (Ba, Kiros & Hinton 2016, arXiv:1607.06450) and
+RMS normalization (Zhang & Sennrich 2019, arXiv:1910.07467).
+
+They need no batch and no running statistics: training and evaluation are one formula.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from bnbench.norms.channels import add_weight_and_bias
+
+
+def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """`x` (N, C, ...), each sample by its own statistics over all C·H·W features.
+
+        μ = mean(x)        σ² = mean((x - μ)²)        y = γ (x - μ) / √(σ² + ε) + β
+
+    γ and β, (C, ...) or None, are of each *element*, unlike batch norm's, which are of each channel.
+    """
+    over = list(range(1, x.dim()))
+    mean = x.mean(over, keepdim=True)  # (N, 1, ...)
+    deviation = x - mean
+    var = deviation.square().mean(over, keepdim=True)
+    x_hat = deviation / torch.sqrt(var + eps)
+    y = x_hat if weight is None else weight * x_hat
+    return y if bias is None else y + bias
+
+
+def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    """`x` (N, C, ...), each sample by the root of its mean square: y = γ x / √(mean(x²) + ε). Nothing is subtracted."""
+    mean_square = x.square().mean(list(range(1, x.dim())), keepdim=True)  # (N, 1, ...)
+    x_hat = x / torch.sqrt(mean_square + eps)
+    return x_hat if weight is None else weight * x_hat
+
+
+def _refuse_other_features(x: Tensor, shape: tuple[int, ...], name: str) -> None:
+    if x.shape[1:] != shape:
+        raise ValueError(f"{name} of {shape} features got an input of shape {tuple(x.shape)}")
+
+
+class LayerNorm(nn.Module):
+    """Layer normalization of vectors (N, C) or images (N, C, H, W), over C or C·H·W features.
+
+    Training and evaluation:  y = γ (x - μ) / √(σ² + ε) + β, μ and biased σ² of each sample
+    No running statistics. γ and β have the shape (C, H, W), as torch.nn.LayerNorm's, so the layer
+    fits one image size. `state_dict` has PyTorch's keys.
+
+    Raises:
+        ValueError: an input of other features than (num_features, *spatial).
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        spatial: tuple[int, ...] = (),
+        *,
+        eps: float = 1e-5,
+        affine: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape, self.eps = (num_features, *spatial), eps
+        add_weight_and_bias(self, self.shape, affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _refuse_other_features(x, self.shape, "layer norm")
+        return layer_norm(x, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.shape}, eps={self.eps}, affine={self.weight is not None}"
+
+
+class RMSNorm(nn.Module):
+    """RMS normalization of vectors (N, C) or images (N, C, H, W), over C or C·H·W features.
+
+    Training and evaluation:  y = γ x / √(mean(x²) + ε), the mean of each sample
+    No mean is subtracted, there is no β, and no running statistics. γ has the shape (C, H, W), as
+    torch.nn.RMSNorm's. `state_dict` has PyTorch's keys.
+
+    Args:
+        eps: ε; None is the smallest step of the input's type at 1 (1.2e-7 in float32), as in PyTorch.
+
+    Raises:
+        ValueError: an input of other features than (num_features, *spatial).
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        spatial: tuple[int, ...] = (),
+        *,
+        eps: float | None = None,
+        affine: bool = True,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape, self.eps = (num_features, *spatial), eps
+        add_weight_and_bias(self, self.shape, affine, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _refuse_other_features(x, self.shape, "RMS norm")
+        return rms_norm(x, self.weight, torch.finfo(x.dtype).eps if self.eps is None else self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.shape}, eps={self.eps}, affine={self.weight is not None}"
+
+
+def builtin_layer_norm(
+    num_features: int,
+    spatial: tuple[int, ...] = (),
+    *,
+    eps: float = 1e-5,
+    affine: bool = True,
+    generator: torch.Generator | None = None,
+) -> nn.LayerNorm:
+    """torch.nn.LayerNorm over (num_features, *spatial)."""
+    return nn.LayerNorm([num_features, *spatial], eps, affine)
+
+
+def builtin_rms_norm(
+    num_features: int,
+    spatial: tuple[int, ...] = (),
+    *,
+    eps: float | None = None,
+    affine: bool = True,
+    generator: torch.Generator | None = None,
+) -> nn.RMSNorm:
+    """torch.nn.RMSNorm over (num_features, *spatial)."""
+    return nn.RMSNorm([num_features, *spatial], eps, affine)

@@ -1,0 +1,75 @@
+"""Weight normalization (Salimans & Kingma 2016, arXiv:1602.07868): of a layer's weights, not of its outputs."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+
+def weight_norm(v: Tensor, g: Tensor) -> Tensor:
+    """w = g v / ‖v‖ for each output unit: `v` (out, ...), `g` (out, 1, ...) → w like v (equation 2).
+
+    The length g and the direction v / ‖v‖ of a unit's weights become two parameters. The gradient with
+    respect to v has no component along v, so ‖v‖ never shrinks under plain gradient descent.
+    """
+    return g * v / _norms(v)
+
+
+def _norms(v: Tensor) -> Tensor:
+    """‖v‖ of each output unit: (out, ...) → (out, 1, ...)."""
+    norms: Tensor = torch.linalg.vector_norm(v.flatten(1), dim=1)
+    return norms.view(-1, *[1] * (v.dim() - 1))
+
+
+class WeightNorm(nn.Module):
+    """Weight normalization as a parametrization of a layer's `weight`.
+
+    Training and evaluation:  w = g v / ‖v‖, then the layer as it is
+    It starts with v = w and g = ‖w‖, which leaves the layer's function as it was. No running statistics.
+    The layer's `state_dict` has the keys of torch.nn.utils.parametrizations.weight_norm.
+    """
+
+    def forward(self, g: Tensor, v: Tensor) -> Tensor:
+        return weight_norm(v, g)
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """g and v that give `weight` (out, ...)."""
+        return _norms(weight), weight
+
+
+def custom_weight_norm(layer: nn.Linear | nn.Conv2d) -> None:
+    """Put our weight normalization on `layer`, in place."""
+    parametrize.register_parametrization(layer, "weight", WeightNorm())
+
+
+def builtin_weight_norm(layer: nn.Linear | nn.Conv2d) -> None:
+    """Put torch.nn.utils.parametrizations.weight_norm on `layer`, in place."""
+    parametrizations.weight_norm(layer, dim=0)
+
+
+@torch.no_grad()
+def data_dependent_start(layer: nn.Module, x: Tensor) -> None:
+    """Give every output unit of a weight-normalized `layer` mean 0 and variance 1 over the inputs `x` (equation 6).
+
+        t = v·x / ‖v‖        g = 1 / √(Var t + 1e-10)        b = -E[t] g
+
+    Mean and variance are over the batch, and over positions after a convolution. 1e-10 is the authors' code's.
+    """
+    assert isinstance(layer.bias, Tensor) and isinstance(layer.parametrizations, nn.ModuleDict)
+    g = layer.parametrizations["weight"].original0
+    assert isinstance(g, Tensor)
+    g.fill_(1)
+    layer.bias.zero_()
+    t = layer(x).transpose(0, 1).flatten(1)  # (out, values)
+    scale = 1 / torch.sqrt(t.var(1, correction=0) + 1e-10)
+    g.copy_(scale.view_as(g))
+    layer.bias.copy_(-t.mean(1) * scale)
+
+
+def start_from_data(model: nn.Sequential, images: Tensor) -> None:
+    """The data-dependent start for every weight-normalized layer of `model`, from the first on."""
+    x = images
+    with torch.no_grad():
+        for layer in model:
+            if parametrize.is_parametrized(layer, "weight"):
+                data_dependent_start(layer, x)
+            x = layer(x)
