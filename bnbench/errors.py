@@ -1,6 +1,7 @@
 """Everything that can go wrong for a user, each with its documented exit code.
 
     BnbenchError            3  (the base; also an unexpected failure of a run)
+    ├── CheckFailed         1  a check failed
     ├── ConfigError         2  a config or an option is wrong
     ├── RunError            3  a run, or a place to write it, failed
     ├── ResultsError        3  nothing readable to compare
@@ -16,6 +17,12 @@ class BnbenchError(Exception):
     """A failure that ends in a sentence, never in a traceback."""
 
     exit_code = 3
+
+
+class CheckFailed(BnbenchError):
+    """A check of `bnbench verify` failed; what it found has been printed."""
+
+    exit_code = 1
 
 
 class ConfigError(BnbenchError):

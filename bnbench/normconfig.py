@@ -9,7 +9,7 @@ the tutorial).
 import math
 from collections.abc import Sequence
 from functools import reduce
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -117,7 +117,7 @@ class InstanceNormConfig(_NormConfig):
 
     type: Literal["instance"]
     eps: Epsilon = 1e-5
-    momentum: Momentum = 0.1
+    momentum: float = Field(0.1, ge=0, le=1)
     affine: bool = False
     track_running_stats: bool = False
 
@@ -291,3 +291,9 @@ NormConfig = Annotated[
     | VarianceOnlyBatchNormConfig,
     Field(discriminator="type"),
 ]
+
+
+def by_type(norm: str) -> Any:
+    """The model of a norm's options, as in by_type("batch").cancels_bias."""
+    models = get_args(get_args(NormConfig)[0])
+    return next(model for model in models if get_args(model.model_fields["type"].annotation) == (norm,))

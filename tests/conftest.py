@@ -16,6 +16,8 @@ import torch
 from typer.testing import CliRunner
 
 from bnbench import datasets
+from bnbench.verify import names, verify
+from bnbench.verify.rows import Row
 
 REPOSITORY = Path(__file__).parent.parent
 torch.set_num_threads(1)
@@ -62,6 +64,15 @@ def _no_other_data(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def mnist5k(data_folder: Path) -> datasets.Dataset:
     return datasets.load("mnist5k", data_folder)[0]
+
+
+@pytest.fixture(scope="session")
+def verified() -> list[Row]:
+    """Every row of `bnbench verify`; half a minute."""
+    state = torch.random.get_rng_state()
+    rows = list(verify(names()))
+    assert torch.equal(torch.random.get_rng_state(), state), "it drew from the global generator"
+    return rows
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ READING = {
 }
 HEAVY = {"torch", "torchvision", "mlxtend"}
 FAMILIES = {path.stem for path in (SOURCE / "norms").glob("*.py")} - {"__init__"}
+VERIFY = {path.stem for path in (SOURCE / "verify").glob("*.py")} - {"__init__"}
 # What each module may import of bnbench at its top; only cli imports inside its functions.
 ARROWS = {
     "__init__": set(),
@@ -69,6 +70,9 @@ ARROWS = {
     "executor": {"config", "datasets", "errors", "experiment", "progress", "results", "writer"},
     "compare": {"errors", "results"},
     "report": {"compare"},
+    **{f"verify.{part}": {"norms", "verify"} for part in VERIFY},
+    "verify": {"errors", "norms", "verify"},
+    "verify.edges": {"normconfig", "verify"},
     "cli": {"errors"},
 }
 

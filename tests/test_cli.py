@@ -107,7 +107,8 @@ def test_wrong_usage_is_exit_2(bnbench, arguments):
 
 def test_the_exit_codes_are_the_documented_ones():
     documented = set(re.findall(r"^\| ([\d, ]+) \|", (REPOSITORY / "README.md").read_text(), flags=re.M))
-    assert documented == {"0", "2", "3", "4", "130, 143"}
+    assert documented == {"0", "1", "2", "3", "4", "130, 143"}
+    assert errors.CheckFailed.exit_code == 1
     assert errors.ConfigError.exit_code == 2
     assert errors.RunError.exit_code == errors.ResultsError.exit_code == errors.BnbenchError.exit_code == 3
     assert errors.DataError.exit_code == errors.DataMissing.exit_code == 4
@@ -147,7 +148,7 @@ def test_every_command_and_option_is_in_the_readme():
     readme = (REPOSITORY / "README.md").read_text()
     commands = dict(typer.main.get_command(app).commands)
     commands |= {f"data {name}": command for name, command in commands.pop("data").commands.items()}
-    assert set(commands) == {"run", "compare", "data status", "data fetch"}
+    assert set(commands) == {"run", "compare", "verify", "data status", "data fetch"}
     for name, command in commands.items():
         line = next(line for line in readme.split("\n") if line.startswith(f"| `bnbench {name}"))
         for option in command.params:

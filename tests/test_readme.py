@@ -9,6 +9,7 @@ import typer.main
 from conftest import REPOSITORY
 
 from bnbench.cli import app
+from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.results import read_run
 
 README = (REPOSITORY / "README.md").read_text()
@@ -18,11 +19,15 @@ COMMANDS = sorted(
         match[0]
         for text in (README, (REPOSITORY / "results/README.md").read_text(), (REPOSITORY / "CHANGELOG.md").read_text())
         for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", text, flags=re.M | re.S)
-        for match in re.finditer(r"\bbnbench (?:run|compare|data) [^#\n]*", block)
+        for match in re.finditer(r"\bbnbench (?:run|compare|verify|data) [^#\n]*", block)
     }
 )
 # The table of the tutorial's experiments: the config's column, and "mean ± sd".
-ROWS = re.findall(r"^\| `([^`]+)` \|.*\| (\d\d\.\d\d ± \d\.\d\d) \|$", README, flags=re.M)
+ROWS = re.findall(r"^\| `([a-z_]+bn[^`]*)` \|.*\| (\d\d\.\d\d ± \d\.\d\d) \|$", README, flags=re.M)
+# The table of the norms: type, MLP, CNN.
+NORM_ROWS = re.findall(
+    r"^\| `([a-z_0-9]+)` \| (\d\d\.\d\d ± \d\.\d\d)? *\| (\d\d\.\d\d ± \d\.\d\d) \|$", README, flags=re.M
+)
 
 
 def test_there_are_two_set_up_commands_and_ci_runs_them():
@@ -54,12 +59,52 @@ def test_its_numbers_are_those_of_the_tracked_runs(config, shown):
     assert shown == f"{100 * statistics.mean(finals):.2f} ± {100 * statistics.stdev(finals):.2f}"
 
 
+def test_its_table_of_norms_is_the_tracked_runs():
+    assert {norm for norm, *_ in NORM_ROWS} == {"none", *NORMS, *WEIGHT_NORMS}
+    for norm, *shown in NORM_ROWS:
+        for model, cell in zip(("mlp", "cnn"), shown, strict=True):
+            folder = REPOSITORY / "results" / "norms" / f"{model}_{norm}"
+            finals = [100 * read_run(path).rows[-1].valid_accuracy for path in folder.glob("*")]
+            assert len(finals) == (5 if cell else 0)
+            assert not cell or cell == f"{statistics.mean(finals):.2f} ± {statistics.stdev(finals):.2f}"
+
+
+def test_its_claims_on_the_norms():
+    def gaps(arm, baseline):
+        """Final validation accuracy against the baseline's of the same seed, in points."""
+        folder = REPOSITORY / "results" / "norms"
+        a, b = ([read_run(folder / name / f"seed-{s}").rows[-1] for s in range(5)] for name in (arm, baseline))
+        return [100 * (x.valid_accuracy - y.valid_accuracy) for x, y in zip(a, b, strict=True)]
+
+    text = " ".join(README.split())
+    mean_only, whole, variance_only = (
+        gaps(f"mlp_{norm}batch", "mlp_none") for norm in ("mean_only_", "", "variance_only_")
+    )
+    assert f"gives {statistics.mean(mean_only):.2f} of batch norm's {statistics.mean(whole):.2f} points" in text
+    assert f"divides is {-statistics.mean(variance_only):.2f} points *worse*" in text and max(variance_only) < 0
+    l1 = gaps("mlp_l1_batch", "mlp_batch")
+    assert f"in all five seeds (by {min(l1):.2f} to {max(l1):.2f}), in the CNN in one of five" in text
+    assert sum(gap > 0 for gap in gaps("cnn_l1_batch", "cnn_batch")) == 1
+    for model in ("mlp", "cnn"):
+        noisy = gaps(f"{model}_noisy_batch", f"{model}_batch")
+        assert min(noisy) < 0 < max(noisy) and max(map(abs, noisy)) < 0.375
+        assert statistics.mean(gaps(f"{model}_lp_batch", f"{model}_batch")) < 0
+        for seed in range(5):
+            a, b = (
+                (REPOSITORY / f"results/norms/{model}_{norm}/seed-{seed}/metrics.csv").read_bytes()
+                for norm in ("sync_batch", "batch")
+            )
+            assert a == b
+    for norm in ("layer", "rms", "group", "weight"):
+        assert statistics.mean(gaps(f"mlp_{norm}", "mlp_none")) < statistics.stdev(gaps(f"mlp_{norm}", "mlp_none"))
+
+
 def test_its_tree_is_the_source():
     tree = README.partition("## The source")[2]
     source = REPOSITORY / "bnbench"
     named = set(re.findall(r"^  ([a-z_/]+\.py)  ", tree, flags=re.M))
     there = {str(path.relative_to(source)) for path in source.rglob("*.py")}
-    assert named == there - {"__init__.py", "__main__.py", "norms/__init__.py"}
+    assert named == {name for name in there if not name.endswith(("__init__.py", "__main__.py"))}
 
 
 def test_the_changelog_gives_every_dependency_a_reason():

@@ -11,10 +11,18 @@ from conftest import REPOSITORY
 
 from bnbench.configfile import load_config
 from bnbench.experiment import build_model, build_optimizer
+from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.results import read_run
 
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
-REFERENCE = REPOSITORY / "results" / "reference"
+NORM_CONFIGS = [path for path in CONFIGS if path.parent.name == "norms"]
+
+
+def tracked_runs(path):
+    """The tracked runs of a config: of the tutorial's arms, or of the norms."""
+    return list((REPOSITORY / "results" / ("norms" if path in NORM_CONFIGS else "reference") / path.stem).iterdir())
+
+
 TUTORIAL = {"mlp_bn", "mlp_no_bn", "cnn_bn", "cnn_no_bn", "mlp_bn_builtin", "cnn_bn_custom"}
 
 
@@ -43,7 +51,7 @@ def test_its_header_gives_the_command_the_time_and_the_measured_result(path):
     text = " ".join(line for line in path.read_text().split("\n") if line.startswith("#"))
     assert f"bnbench run {path.relative_to(REPOSITORY)} " in text
     assert re.search(r"\d+ s on one core", text), text
-    finals = [read_run(folder).rows[-1].valid_accuracy for folder in (REFERENCE / path.stem).iterdir()]
+    finals = [read_run(folder).rows[-1].valid_accuracy for folder in tracked_runs(path)]
     mean, sd, n = 100 * statistics.mean(finals), 100 * statistics.stdev(finals), len(finals)
     assert f"expect {mean:.2f} ± {sd:.2f} % (mean ± sd, {n} seeds)" in text
     assert load_config(path).name == path.stem
@@ -51,8 +59,22 @@ def test_its_header_gives_the_command_the_time_and_the_measured_result(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_the_reference_runs_are_of_this_very_config(path):
-    digests = {json.loads((run / "run.json").read_text())["digest"] for run in (REFERENCE / path.stem).iterdir()}
+    digests = {json.loads((run / "run.json").read_text())["digest"] for run in tracked_runs(path)}
     assert digests == {load_config(path, ["device=cpu"]).digest()}
+
+
+def test_every_norm_has_its_configs_and_they_differ_in_the_norm_alone():
+    """In the MLP and the CNN, wherever it is defined, at five seeds and three epochs."""
+    for model, missing in (("mlp", {"instance"}), ("cnn", set())):
+        paths = {path.stem.removeprefix(f"{model}_"): path for path in NORM_CONFIGS if path.stem.startswith(model)}
+        configs = {norm: load_config(path) for norm, path in paths.items()}
+        assert configs.keys() == {"none", *NORMS, *WEIGHT_NORMS} - missing
+        assert all(config.norm.type == norm for norm, config in configs.items())
+        baseline = configs["none"].arm()
+        assert all({**config.arm(), "norm": None} == {**baseline, "norm": None} for config in configs.values())
+        assert baseline["train"]["epochs"] == 3
+        for path in paths.values():
+            assert {read_run(run).seed for run in tracked_runs(path)} == set(range(5))
 
 
 def test_the_tutorials_own_choices():

@@ -84,7 +84,7 @@ class InstanceNorm(nn.Module):
         running_var  = (1 - momentum) * running_var  + momentum * mean over images of σ² H·W / (H·W - 1)
 
     The defaults are torch.nn.InstanceNorm2d's, which unlike batch norm's have neither γ and β nor
-    running statistics. `state_dict` has PyTorch's keys.
+    running statistics; there is no cumulative average. `state_dict` has PyTorch's keys.
 
     Raises:
         ValueError: an input that is no image, has another number of channels, or has one value a channel.
@@ -94,7 +94,6 @@ class InstanceNorm(nn.Module):
     bias: Tensor | None
     running_mean: Tensor | None
     running_var: Tensor | None
-    num_batches_tracked: Tensor | None
 
     def __init__(
         self,
@@ -102,7 +101,7 @@ class InstanceNorm(nn.Module):
         spatial: tuple[int, ...] = (),
         *,
         eps: float = 1e-5,
-        momentum: float | None = 0.1,
+        momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
         generator: torch.Generator | None = None,
@@ -112,6 +111,7 @@ class InstanceNorm(nn.Module):
         add_weight_and_bias(self, (num_features,), affine)
         self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)
         self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)
+        # PyTorch's module has this buffer and never counts with it; nor does ours.
         self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,13 +130,11 @@ class InstanceNorm(nn.Module):
 
     @torch.no_grad()
     def _update_running_statistics(self, x: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+        if self.running_mean is None or self.running_var is None:
             return
-        self.num_batches_tracked += 1
-        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         mean, var = instance_statistics(x)
-        self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-        self.running_var.mul_(1 - momentum).add_(var, alpha=momentum)
+        self.running_mean.mul_(1 - self.momentum).add_(mean, alpha=self.momentum)
+        self.running_var.mul_(1 - self.momentum).add_(var, alpha=self.momentum)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
@@ -160,11 +158,10 @@ def builtin_instance_norm(
     spatial: tuple[int, ...] = (),
     *,
     eps: float = 1e-5,
-    momentum: float | None = 0.1,
+    momentum: float = 0.1,
     affine: bool = False,
     track_running_stats: bool = False,
     generator: torch.Generator | None = None,
 ) -> nn.InstanceNorm2d:
     """torch.nn.InstanceNorm2d."""
-    # torch's signature says float, its code takes None for the cumulative average, as batch norm's does.
-    return nn.InstanceNorm2d(num_features, eps, momentum, affine, track_running_stats)  # type: ignore[arg-type]
+    return nn.InstanceNorm2d(num_features, eps, momentum, affine, track_running_stats)

@@ -1,0 +1,80 @@
+"""The custom norms held against PyTorch's modules, independent references and their papers' identities.
+
+verify(["batch"]) → one Row a check and dtype. Needs no data; a few seconds for one norm.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from bnbench import norms
+from bnbench.errors import ConfigError
+from bnbench.verify import checks, edges, identities, processes, published, weights, worked
+from bnbench.verify.rows import FLOAT32, FLOAT64, NAMES, TOLERANCE, Errors, Row
+from bnbench.verify.subjects import SUBJECTS
+
+Found = dict[str, Errors] | Errors | None
+
+TOLERANCES = {
+    **checks.TOLERANCES,
+    **edges.TOLERANCES,
+    **published.TOLERANCES,
+    **identities.TOLERANCES,
+    **weights.TOLERANCES,
+    "tutorial's example": {FLOAT64: 5e-5, FLOAT32: 5e-5},  # it prints four digits
+}
+
+
+def names() -> list[str]:
+    """Every norm that there is to verify."""
+    return [*norms.NORMS, *norms.WEIGHT_NORMS]
+
+
+def choose(wanted: Sequence[str]) -> list[str]:
+    """The norms called `wanted`, each once; all for none. Raises ConfigError for a name that is no norm's."""
+    for name in wanted:
+        if name not in names():
+            close = difflib.get_close_matches(name, names(), n=1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            raise ConfigError(f"there is no norm called {name!r}{hint} The norms are {', '.join(names())}")
+    return list(dict.fromkeys(wanted)) or names()
+
+
+def verify(chosen: Sequence[str]) -> Iterator[Row]:
+    """The rows of `chosen` norms, as they are found. Leaves PyTorch's global generator alone."""
+    torch.set_num_threads(1)  # for tensors as small as these
+    for norm in chosen:
+        for check, run in _checks(norm):
+            for dtype in (FLOAT64, FLOAT32):
+                yield from _rows(norm, check, dtype, run)
+
+
+def _checks(norm: str) -> Iterator[tuple[str, Callable[[torch.dtype], Found]]]:
+    if norm in norms.WEIGHT_NORMS:
+        yield from weights.CHECKS.items()
+        return
+    subject = SUBJECTS[norm]
+    for name, check in (checks.CHECKS | edges.CHECKS).items():
+        yield name, lambda dtype, check=check: check(subject, dtype)  # type: ignore[misc]
+    yield from identities.IDENTITIES.get(norm, {}).items()
+    yield from published.PUBLISHED.get(norm, {}).items()
+    if norm == "batch":
+        yield "tutorial's example", worked.tutorial_example
+        yield "note's example", worked.note_example
+    if norm == "sync_batch":
+        yield "two processes", processes.two_processes
+
+
+def _rows(norm: str, check: str, dtype: torch.dtype, run: Callable[[torch.dtype], Found]) -> Iterator[Row]:
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            found = run(dtype)
+    except Exception as error:  # a broken layer may raise anything; that is a failed check, not a crash
+        found = Errors()
+        found.fail(f"{type(error).__name__}: {error}")
+    for name, errors in (found if isinstance(found, dict) else {check: found}).items():
+        if errors is not None:
+            tolerance = TOLERANCES.get(name, TOLERANCE).get(dtype, TOLERANCE[dtype])
+            yield Row(norm, name, NAMES[dtype], errors.absolute, errors.relative, tolerance, errors.case)

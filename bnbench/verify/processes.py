@@ -1,0 +1,94 @@
+"""Two processes with half a batch each against one process with the whole."""
+
+import subprocess
+import sys
+import tempfile
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed
+
+from bnbench.verify.rows import TOLERANCE, Errors
+from bnbench.verify.subjects import Case, build, inputs, upstream
+
+STEPS = 5
+SHAPES = ((8, 6), (4, 6, 5, 5))
+TIMEOUT = 60  # seconds
+
+
+def two_processes(dtype: torch.dtype) -> Errors:
+    """Outputs, gradients of the input, γ and β, and running statistics over five steps."""
+    errors = Errors()
+    found = _run()
+    if isinstance(found, str):
+        errors.fail(found)
+        return errors
+    for shape in SHAPES:
+        whole = _train(shape, dtype, None)
+        halves = [outcome[f"{shape} {dtype}"] for outcome in found]
+        for name, expected in whole.items():
+            where = f"{name}, input {shape}"
+            if name in ("output", "input gradient"):  # of images: one part after the other
+                errors.compare(torch.cat([half[name] for half in halves], 1), expected, where)
+            elif name.startswith("running"):  # the same everywhere
+                for half in halves:
+                    errors.compare(half[name], expected, where)
+            else:  # gradients of γ and β: each process has its images' part
+                errors.compare(torch.stack([half[name] for half in halves]).sum(0), expected, where)
+    return errors
+
+
+@cache
+def _run() -> list[dict[str, dict[str, Tensor]]] | str:
+    """What each process found, in both dtypes; or why there is nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "bnbench.verify.processes", folder]
+        workers = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True) for rank in range(2)]
+        try:
+            said = [worker.communicate(timeout=TIMEOUT)[1].strip() for worker in workers]
+        except subprocess.TimeoutExpired:
+            return f"two processes did not finish in {TIMEOUT} s"
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+        for worker, words in zip(workers, said, strict=True):
+            if worker.returncode:
+                return f"a process failed: {words.splitlines()[-1] if words else worker.returncode}"
+        return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def _train(shape: tuple[int, ...], dtype: torch.dtype, rank: int | None) -> dict[str, Tensor]:
+    """Five steps on this process's part of the batch (all of it for None), the losses summed over images."""
+    layer = build("sync_batch", Case(shape), dtype)
+    # Unequal parts: the statistics must weigh values, not processes.
+    cut = shape[0] * 3 // 4
+    part = {None: slice(None), 0: slice(cut), 1: slice(cut, None)}[rank]
+    outputs, gradients = [], []
+    for step in range(STEPS):
+        x = inputs(shape, dtype, step)[part].clone().requires_grad_()
+        y = layer(x)
+        (y * upstream(shape, dtype, step)[part]).sum().backward()
+        assert x.grad is not None
+        outputs.append(y.detach())
+        gradients.append(x.grad)
+    found = {"output": torch.stack(outputs), "input gradient": torch.stack(gradients)}
+    found |= {f"gradient of {name}": p.grad for name, p in layer.named_parameters() if p.grad is not None}
+    return found | {name: value.double() for name, value in layer.named_buffers() if value.is_floating_point()}
+
+
+def main(folder: str, rank: str) -> None:
+    """One of the two processes: `python -m bnbench.verify.processes FOLDER RANK`."""
+    torch.set_num_threads(1)
+    store = distributed.FileStore(f"{folder}/store", 2)  # type: ignore[attr-defined]
+    limit = timedelta(seconds=TIMEOUT)
+    distributed.init_process_group("gloo", store=store, rank=int(rank), world_size=2, timeout=limit)
+    found = {f"{shape} {dtype}": _train(shape, dtype, int(rank)) for shape in SHAPES for dtype in TOLERANCE}
+    torch.save(found, f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,208 @@
+"""What every norm in the registry promises. A new one joins by itself: its options are those of its shipped config."""
+
+import ast
+import copy
+import inspect
+import re
+
+import pytest
+import torch
+from conftest import REPOSITORY
+from torch import nn
+
+from bnbench import normconfig, verify
+from bnbench.configfile import load_config
+from bnbench.experiment import build_model
+from bnbench.models import hidden_layers
+from bnbench.norms import NORMS, WEIGHT_NORMS
+
+CASES = [(norm, implementation) for norm, built in NORMS.items() for implementation in built]
+WEIGHT_CASES = [(norm, implementation) for norm, built in WEIGHT_NORMS.items() for implementation in built]
+SHAPES = {"mlp": (8, 100), "cnn": (8, 6, 5, 5)}
+
+
+def configs(norm):
+    """The shipped configs of a norm, by model: where it is defined."""
+    folder = REPOSITORY / "configs" / "norms"
+    paths = {model: folder / f"{model}_{norm}.yaml" for model in SHAPES}
+    found = {model: load_config(path) for model, path in paths.items() if path.exists()}
+    assert found, f"{norm} needs a config in configs/norms"
+    return found
+
+
+def layers(norm, implementation):
+    """The norm for each input that its configs say it takes, with that input."""
+    for model, config in configs(norm).items():
+        shape = SHAPES[model]
+        stream = torch.Generator().manual_seed(5)
+        build = NORMS[norm][implementation]
+        layer = build(shape[1], shape[2:], generator=stream, **config.norm.options())
+        yield layer, 3 * torch.randn(shape, generator=torch.Generator().manual_seed(6)) + 2
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_features_come_first_and_options_by_name_only(norm, implementation):
+    parameters = list(inspect.signature(NORMS[norm][implementation]).parameters.values())
+    assert [p.name for p in parameters[:2]] == ["num_features", "spatial"] and parameters[1].default == ()
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:]) and "generator" in [p.name for p in parameters]
+    with pytest.raises(TypeError, match="epsilon"):
+        NORMS[norm][implementation](6, (5, 5), epsilon=0.1)
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_the_config_offers_the_options_with_the_same_defaults(norm, implementation):
+    model = normconfig.by_type(norm)
+    parameters = inspect.signature(NORMS[norm][implementation]).parameters
+    options = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != "generator"}
+    required = {"num_groups": 2, "virtual_batch_size": 4, "p": 2, "pair": "midrange"}
+    given = {name: required[name] for name, default in options.items() if default is inspect.Parameter.empty}
+    settings = model.model_validate({"type": norm, **given}).options()
+    assert settings == {name: given.get(name, default) for name, default in options.items()}
+    assert implementation in re.findall(r"'(\w+)'", str(model.model_fields["implementation"].annotation))
+
+
+@pytest.mark.parametrize("norm", [*NORMS, *WEIGHT_NORMS])
+def test_every_norm_of_the_registry_has_a_config_a_row_in_the_readme_and_checks(norm):
+    assert configs(norm)
+    assert f"\n| `{norm}` |" in (REPOSITORY / "README.md").read_text()
+    assert norm in verify.names() and len(list(verify._checks(norm))) >= 7
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_readme_names_every_option(norm):
+    row, *_ = re.findall(rf"^\| `{norm}` \|.*$", (REPOSITORY / "README.md").read_text(), flags=re.M)
+    own = set(normconfig.by_type(norm).model_fields) - {"type", "implementation", "placement"}
+    common = {"eps", "momentum", "affine"}  # said once for all, above the table
+    assert {option for option in own - common if f"`{option}" not in row} == set()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_its_docstring_gives_the_formulas_and_its_module_the_source(norm):
+    build = NORMS[norm]["custom"]
+    text = inspect.getdoc(build)
+    assert "Training" in text and "valuation" in text and "Raises:" in text, "both formulas and what is refused"
+    assert "running" in text, "what is averaged, or that nothing is"
+    module = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(build))))
+    assert "arXiv:" in module or norm == "sync_batch"
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_it_keeps_the_shape_and_dtype_and_leaves_its_input_alone(norm, implementation):
+    for layer, x in layers(norm, implementation):
+        before = x.clone()
+        for mode in (True, False):
+            y = layer.train(mode)(x)
+            assert y.shape == x.shape and y.dtype == x.dtype and y.isfinite().all()
+            assert torch.equal(x, before)
+        assert layer.double()(x.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_every_parameter_and_the_input_get_a_gradient(norm, implementation):
+    for layer, x in layers(norm, implementation):
+        x.requires_grad_()
+        y = layer(x)
+        (y * torch.randn_like(y)).sum().backward()
+        assert x.grad.isfinite().all() and x.grad.any()
+        assert all(p.grad.isfinite().all() and p.grad.any() for p in layer.parameters())
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_the_state_dict_is_all_of_its_state(norm, implementation):
+    for (layer, x), (other, _) in zip(layers(norm, implementation), layers(norm, implementation), strict=True):
+        for _ in range(3):
+            layer(x + torch.randn_like(x))
+        other.load_state_dict(layer.state_dict())
+        for mode in (True, False):
+            assert torch.equal(layer.train(mode)(x), other.train(mode)(x))
+        assert all(torch.equal(a, b) for a, b in zip(layer.buffers(), other.buffers(), strict=True))
+        copy.deepcopy(layer)
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_it_depends_on_its_generator_alone(norm, implementation):
+    outputs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        outputs.append([layer(x) for layer, x in layers(norm, implementation)])
+        after = torch.random.get_rng_state()
+        torch.manual_seed(seed)
+        assert torch.equal(after, torch.random.get_rng_state()), "it drew from the global generator"
+    assert all(torch.equal(a, b) for a, b in zip(*outputs, strict=True))
+
+
+@pytest.mark.parametrize(("norm", "implementation"), CASES)
+def test_it_evaluates_each_image_by_itself(norm, implementation):
+    for layer, x in layers(norm, implementation):
+        layer(x)
+        layer.eval()
+        torch.testing.assert_close(layer(x)[:1], layer(x[:1]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_it_takes_inputs_that_are_not_contiguous(norm):
+    for (layer, x), (other, _) in zip(layers(norm, "custom"), layers(norm, "custom"), strict=True):
+        strided = torch.stack([x, -x], dim=-1)[..., 0]
+        assert not strided.is_contiguous()
+        torch.testing.assert_close(layer(strided), other(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_another_number_of_channels_is_refused(norm):
+    for layer, x in layers(norm, "custom"):
+        before = [buffer.clone() for buffer in layer.buffers()]
+        for mode in (True, False):
+            with pytest.raises(ValueError, match=rf"got an input of shape \(8, {x.shape[1] - 1}"):
+                layer.train(mode)(x[:, 1:])
+        assert all(torch.equal(a, b) for a, b in zip(before, layer.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_config_knows_whether_it_cancels_a_bias(norm):
+    """`bias: auto` drops the bias before just those norms whose training output does not change with it."""
+    for layer, x in layers(norm, "custom"):
+        shift = torch.randn(x.shape[1]).view(1, -1, *[1] * (x.dim() - 2))
+        if norm == "batch_renorm":
+            layer.num_batches_tracked.zero_()  # later, d corrects towards the running mean
+        gap = (copy.deepcopy(layer)(x + shift) - layer(x)).abs().max()
+        assert (gap < 1e-4) == normconfig.by_type(norm).cancels_bias
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_config_knows_whether_it_needs_a_batch(norm):
+    """One vector is refused in training by just those norms for which a batch of one is refused in the config."""
+    if "mlp" not in configs(norm):
+        return
+    layer, x = next(layers(norm, "custom"))
+    refused = False
+    try:
+        layer(x[:1])
+    except ValueError:
+        refused = True
+    assert refused == normconfig.by_type(norm).needs_batch
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_it_prints_what_it_is(norm):
+    layer, _ = next(layers(norm, "custom"))
+    assert re.fullmatch(r"\w+\(.*\d.*\)", repr(layer))
+
+
+@pytest.mark.parametrize(("norm", "implementation"), WEIGHT_CASES)
+@pytest.mark.parametrize("model", SHAPES)
+def test_weight_norms_change_the_hidden_layers_only_and_not_their_start(norm, implementation, model):
+    config = configs(norm)[model]
+    config = config.model_copy(
+        update={"norm": type(config.norm).model_validate({"type": norm, "implementation": implementation})}
+    )
+    none = config.model_copy(update={"norm": normconfig.NoNormConfig(type="none")})
+    normed, plain = build_model(config), build_model(none)
+    x = torch.randn(4, 1, 28, 28)
+    torch.testing.assert_close(normed(x), plain(x), atol=1e-5, rtol=1e-4)
+    parametrized = [nn.utils.parametrize.is_parametrized(layer) for layer in hidden_layers(normed)]
+    assert parametrized and all(parametrized)
+    assert torch.equal(normed.classifier.weight, plain.classifier.weight)
+    extra = sum(p.numel() for p in normed.parameters()) - sum(p.numel() for p in plain.parameters())
+    assert extra == sum(layer.weight.shape[0] for layer in hidden_layers(plain))  # one g a unit
+    normed(x).square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in normed.parameters())

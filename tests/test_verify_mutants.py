@@ -1,0 +1,221 @@
+"""`bnbench verify` can fail: every mutant of the norms is caught by the check that is meant for it.
+
+A mutant is the source with one text replaced; its functions' code is swapped into the living module, so that
+every reference to them runs the mutant.
+"""
+
+import importlib
+import inspect
+import shutil
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+import bnbench
+from bnbench import verify
+from bnbench.verify import processes
+
+HUNDRED = {"training output", "evaluation output", "running statistics", "gradients"}  # rows of "100 steps"
+UPDATE = "self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)"
+
+# What is wrong: the module, its text, the mutant's text, the norm and the check that must fail.
+MUTANTS = {
+    "biased where unbiased belongs": (
+        "batch", "correction = m / (m - 1) if self.unbiased else 1", "correction = 1", "batch", "running statistics"),
+    "unbiased where biased belongs": (
+        "batch", "deviation.square().mean(over, keepdim=True)",
+        "deviation.square().sum(over, keepdim=True) / (x.numel() / x.shape[1] - 1)", "batch", "training output"),
+    "momentum swapped": (
+        "batch", UPDATE, "self.running_mean.mul_(momentum).add_(mean, alpha=1 - momentum)", "batch",
+        "running statistics"),
+    "cumulative average counts from 0": (
+        "batch", "1 / self.num_batches_tracked.item()", "1 / (self.num_batches_tracked.item() + 1)", "batch",
+        "running statistics"),
+    "eps outside the root": (
+        "batch", "deviation / torch.sqrt(var + eps)", "deviation / (torch.sqrt(var) + eps)", "batch",
+        "training output"),
+    "eps left out": (
+        "batch", "deviation / torch.sqrt(var + eps)", "deviation / torch.sqrt(var)", "batch", "constant channels"),
+    "eps left out of the evaluation": (
+        "batch", "torch.sqrt(per_channel(var, x) + eps)", "torch.sqrt(per_channel(var, x))", "batch",
+        "evaluation output"),
+    "evaluation mode ignored": (
+        "batch", "if not self.training and self.running_mean", "if False and self.running_mean", "batch",
+        "one image alone"),
+    "evaluation by the batch": (
+        "batch", "if not self.training and self.running_mean", "if False and self.running_mean", "batch",
+        "evaluation output"),
+    "evaluation changes the averages": (
+        "batch", "return batch_norm_eval(x", "self.running_mean.mul_(0.9)\n            return batch_norm_eval(x",
+        "batch", "one image alone"),
+    "no gradient through the variance": (
+        "batch", "var = deviation.square()", "var = deviation.detach().square()", "batch", "gradients"),
+    "no gradient through the mean": (
+        "batch", "deviation = x - mean", "deviation = x - mean.detach()", "batch", "gradcheck"),
+    "no gradient through the deviation, by the paper": (
+        "batch", "torch.sqrt(var + eps)", "torch.sqrt(var + eps).detach()", "batch", "published gradients"),
+    "buffers not saved": (
+        "batch", 'self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)',
+        'self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None, False)',
+        "batch", "state_dict"),
+    "buffers are plain attributes": (
+        "batch", 'self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)',
+        "self.running_mean = torch.zeros(num_features) if track_running_stats else None", "batch",
+        "deep copy, .to()"),
+    "the averages keep the graph": (
+        "batch", "        self.num_batches_tracked += 1\n",
+        "        torch.set_grad_enabled(True)\n        self.num_batches_tracked += 1\n", "batch", "deep copy, .to()"),
+    "channel axis wrong": ("batch", "if d != 1]", "if d != 0]", "batch", "training output"),
+    "E[x²] - E[x]²": (
+        "batch", "var = deviation.square().mean(over, keepdim=True)",
+        "var = x.square().mean(over, keepdim=True) - mean.square()", "batch", "large mean"),
+    "one value accepted": ("batch", 'refuse_single_values(x, "batch norm")', "pass", "batch", "one value refused"),
+    "counted before it is refused": (
+        "batch", 'refuse_single_values(x, "batch norm")',
+        'self.num_batches_tracked += 1; refuse_single_values(x, "batch norm")', "batch", "one value refused"),
+    "γ of all channels is the first": (
+        "channels", "values.view(1, -1,", "values[:1].expand_as(values).view(1, -1,", "batch", "training output"),
+    "β left out": ("channels", "y + per_channel(bias, x_hat)", "y", "batch", "training output"),
+    "γ left out": (
+        "channels", "y + per_channel(bias, x_hat)", "x_hat + per_channel(bias, x_hat)", "batch", "training output"),
+    "computed in float32": (
+        "batch", "over = [d for d", "x = x.float().to(x.dtype)\n    over = [d for d", "batch", "training output"),
+    "precise statistics do not forget": (
+        "batch", "layer.num_batches_tracked.zero_()", "pass", "batch", "precise statistics"),
+    "a mean of less than all values": (
+        "batch", "mean = x.mean(over, keepdim=True)", "mean = x[:-1].mean(over, keepdim=True)", "batch",
+        "note's example"),
+    "the mean is not subtracted": ("batch", "deviation = x - mean", "deviation = x - 0 * mean", "batch", "bias before"),
+    "layer over the batch too": ("layer", "range(1, x.dim()))\n    mean = x", "range(x.dim()))\n    mean = x", "layer",
+                                 "training output"),
+    "layer depends on the batch": ("layer", "range(1, x.dim()))\n    mean = x", "range(x.dim()))\n    mean = x",
+                                   "layer", "one image alone"),
+    "rms subtracts the mean": ("layer", "mean_square = x.square()", "x = x - x.mean(); mean_square = x.square()", "rms",
+                               "training output"),
+    "groups of the wrong channels": (
+        "group", "x.reshape(x.shape[0], num_groups, -1)", "x.roll(1, 1).reshape(x.shape[0], num_groups, -1)", "group",
+        "training output"),
+    "one group too many": (
+        "group", "x.reshape(x.shape[0], num_groups, -1)", "x.reshape(x.shape[0], 2, -1)", "group", "group(1) is layer"),
+    "instance averages the biased variance": (
+        "group", "correction=1", "correction=0", "instance", "running statistics"),
+    "instance ignores its averages": (
+        "group", "if not self.training and self.running_mean", "if False and self.running_mean", "instance",
+        "evaluation output"),
+    "L1 without its factor": ("lp", "self.factor * deviation", "deviation", "l1_batch", "training output"),
+    "L1 around 0": ("lp", "(values - mean).abs()", "values.abs()", "l1_batch", "bias before"),
+    "a gradient of NaN at a constant": (
+        "lp", "torch.where(average > 0, average, 1).pow(1 / p)", "average.pow(1 / p)", "lp_batch",
+        "constant channels"),
+    "L∞ is a mean": ("lp", "d.abs().amax(1)", "d.abs().mean(1)", "lp_batch", "p = ∞ reaches 1"),
+    "the lower median": ("generalized", "(low + high) / 2\n    return median", "low\n    return median",
+                         "generalized_batch", "training output"),
+    "the next quantile": ("generalized", "math.ceil(alpha * values.shape[1])", "math.ceil(alpha * values.shape[1]) + 1",
+                          "generalized_batch", "α = ½ is median"),
+    "D is a quantile, not CVaR": ("generalized", "excess / (1 - alpha) - values.mean(1)", "0 * excess",
+                                  "generalized_batch", "x̂(ax + b) = x̂(x)"),
+    "gradient through r": ("renorm", "(batch_std.detach() / std)", "(batch_std / std)", "batch_renorm",
+                           "r, d are constants"),
+    "r upside down": ("renorm", "(batch_std.detach() / std)", "(std / batch_std.detach())", "batch_renorm",
+                      "unclipped"),
+    "the variance is averaged": ("renorm", "return mean.squeeze(1), torch.sqrt(", "return mean.squeeze(1), (",
+                                 "batch_renorm", "running statistics"),
+    "the schedule starts at once": ("renorm", "if step < start:", "if False:", "batch_renorm", "schedule"),
+    "ghosts of the whole": ("ghost", "[size] * (len(x) // size)", "[len(x)]", "ghost_batch", "training output"),
+    "noise in evaluation": ("noisy", "if not self.training:\n            return y", "pass", "noisy_batch",
+                            "evaluates without"),
+    "one noise a unit": ("noisy", "r_mu * (2 * uniform(y.shape) - 1)", "r_mu * (2 * uniform(y.shape[1:]) - 1)",
+                         "noisy_batch", "noise as published"),
+    "the variance around 0": ("halves", "(values - values.mean(1, keepdim=True)).square()", "values.square()",
+                              "variance_only_batch", "training output"),
+    "the halves are not halves": ("halves", "x - per_channel(mean, x)", "x - 0.5 * per_channel(mean, x)",
+                                  "mean_only_batch", "halves make batch"),
+    "running mean not moved": (
+        "channels", "running.mul_(1 - momentum).add_(new, alpha=momentum)", "pass", "mean_only_batch",
+        "running statistics"),
+    "no gradient through ‖v‖": ("weight", "g * v / _norms(v)", "g * v / _norms(v).detach()", "weight", "⟨∇v, v⟩ = 0"),
+    "‖v‖ of the whole layer": ("weight", "vector_norm(v.flatten(1), dim=1)",
+                               "vector_norm(v).expand(len(v))", "weight", "published gradients"),
+    "g starts as 1": ("weight", "return _norms(weight), weight", "return 0 * _norms(weight) + 1, weight", "weight",
+                      "start is the layer's"),
+    "the start forgets the mean": ("weight", "layer.bias.copy_(-t.mean(1) * scale)", "pass", "weight",
+                                   "start from data"),
+}  # fmt: skip
+
+
+def code_of(module):
+    """Every function and method of a module, unwrapped, by its qualified name."""
+    found = {}
+    for owner in [module, *(v for v in vars(module).values() if inspect.isclass(v))]:
+        for value in vars(owner).values():
+            function = inspect.unwrap(value) if callable(value) else value
+            if isinstance(function, types.FunctionType) and function.__module__ == module.__name__:
+                found[function.__qualname__] = function
+    return found
+
+
+@pytest.fixture
+def mutate():
+    """mutate("batch", old, new): until the test ends, bnbench.norms.batch runs the mutant's code."""
+    before = []
+
+    def mutate(name, old, new):
+        module = importlib.import_module(f"bnbench.norms.{name}")
+        source = Path(module.__file__).read_text()
+        assert old in source, "the source has changed; so must the mutant"
+        mutant = types.ModuleType(module.__name__)
+        exec(compile(source.replace(old, new), "mutant", "exec"), vars(mutant))
+        originals, changed = code_of(module), code_of(mutant)
+        assert originals.keys() == changed.keys()
+        for qualified, function in originals.items():
+            before.append((function, function.__code__))
+            function.__code__ = changed[qualified].__code__
+
+    yield mutate
+    for function, code in reversed(before):
+        function.__code__ = code
+
+
+def rows(norm, check):
+    """The rows called `check` of one norm, and nothing else run."""
+    for name, run in verify._checks(norm):
+        if name == check or (name == "100 steps" and check in HUNDRED):
+            for dtype in (torch.float64, torch.float32):
+                yield from (row for row in verify._rows(norm, name, dtype, run) if row.check in (check, name))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_check_meant_for_it_catches(mutant, mutate):
+    module, old, new, norm, check = MUTANTS[mutant]
+    mutate(module, old, new)
+    found = list(rows(norm, check))
+    assert found and any(not row.passed for row in found)
+
+
+@pytest.mark.parametrize(("norm", "check"), sorted({(norm, check) for *_, norm, check in MUTANTS.values()}))
+def test_without_a_mutant_it_passes(norm, check, verified):
+    found = [row for row in verified if (row.norm, row.check) == (norm, check)]
+    assert found and all(row.passed for row in found)
+
+
+def test_a_wrong_sum_over_processes_is_caught(tmp_path, monkeypatch):
+    """The two processes run another copy of the package: there, every process counts alike."""
+    shutil.copytree(Path(bnbench.__file__).parent, tmp_path / "bnbench")
+    sync = tmp_path / "bnbench" / "norms" / "sync.py"
+    source, old = sync.read_text(), "mean = total / M"
+    assert old in source
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for new, passes in ((old, True), ("mean = values.mean(1)", False), ("mean = total.detach() / M", False)):
+        sync.write_text(source.replace(old, new))
+        processes._run.cache_clear()
+        errors = processes.two_processes(torch.float64)
+        assert (errors.relative <= 1e-10) == passes, errors.case
+    processes._run.cache_clear()
+
+
+def test_there_are_enough_of_them():
+    assert len(MUTANTS) >= 20
+    assert {norm for *_, norm, _ in MUTANTS.values()} >= set(verify.names()) - {"sync_batch"}
