@@ -40,7 +40,7 @@ class DataConfig(Strict):
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
 # Of the hidden layers; the classifier always has one. auto: none where the norm would subtract it again.
-Bias = bool | Literal["auto"]
+Bias = Literal[True, False, "auto"]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 

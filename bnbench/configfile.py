@@ -244,7 +244,8 @@ def _explain(problem: Any) -> str:
         return f"is required; one of {', '.join(_model_at(problem['loc'][:-1])[1])}"
     if kind in ("literal_error", "union_tag_invalid"):
         value = context["tag"] if kind == "union_tag_invalid" else problem["input"]
-        choices = re.findall(r"'([^']+)'", context.get("expected_tags") or context["expected"])
+        expected = context.get("expected_tags") or context["expected"]  # as in: True, 2 or 'inf'
+        choices = [_yaml(choice) for choice in re.split(r", | or ", expected)]
         close = _closest(value, choices) if isinstance(value, str) else None
         return f"must be one of {', '.join(choices)}; got {_show(value)}{f'; did you mean {close}?' if close else ''}"
     if kind in _MUST_BE:
@@ -255,6 +256,11 @@ def _explain(problem: Any) -> str:
         return str(context["error"])
     text = problem["msg"].replace("Input should", "must").replace("List should", "must")
     return f"{text[0].lower()}{text[1:]}; got {given}"
+
+
+def _yaml(choice: str) -> str:
+    """A choice as pydantic writes it → as a config file does."""
+    return {"True": "true", "False": "false"}.get(choice, choice.strip("'"))
 
 
 def _closest(word: str, words: list[str]) -> str | None:

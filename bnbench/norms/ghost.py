@@ -8,11 +8,10 @@ from bnbench.norms.batch import BatchNorm
 
 def ghost_batches(x: Tensor, size: int) -> tuple[Tensor, ...]:
     """`x` (N, ...) cut along the batch into parts of `size`; a last part of one image joins the part before it."""
-    sizes = [size] * (len(x) // size)
-    if len(x) % size:
-        sizes.append(len(x) % size)
-    if len(sizes) > 1 and sizes[-1] == 1:
-        sizes[-2:] = [sizes[-2] + 1]
+    whole, rest = divmod(len(x), size)
+    sizes = [size] * whole + [rest] * (rest > 0)
+    if whole and rest == 1:
+        sizes[-2:] = [size + 1]
     return torch.split(x, sizes)
 
 

@@ -1,0 +1,119 @@
+"""What each norm costs: a training step of the tutorial's MLP and CNN with it, over the same step without.
+
+    python benchmarks/norm_cost.py            2 minutes on one core; needs no data
+    python benchmarks/norm_cost.py --profile  where a step with our batch norm and with PyTorch's goes
+
+A step is forward, backward and SGD on one batch of 64 random images. Every norm, ours and PyTorch's, takes its
+turn in every round, so that a slow moment of the machine hits all alike; a ratio is the median over rounds of
+the round's ratio. Target: a step with our batch norm at most 1.5 times one with PyTorch's.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from bnbench.configfile import load_config
+from bnbench.experiment import build_model, build_optimizer
+from bnbench.norms import NORMS, WEIGHT_NORMS
+
+ROUNDS = {"mlp": 300, "cnn": 60}
+TARGET = 1.5
+Times = tuple[float, float, float]  # seconds: forward, backward, the whole step
+
+console = Console(width=100)
+
+
+def arms(model: str) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
+    """Every norm in every implementation, in the network of its shipped config; no norm first."""
+    for norm, built in {"none": ["-"], **NORMS, **WEIGHT_NORMS}.items():
+        path = Path(f"configs/norms/{model}_{norm}.yaml")
+        for implementation in built:
+            if path.exists():
+                overrides = [f"norm.implementation={implementation}"] if norm != "none" else []
+                config = load_config(path, overrides)
+                network = build_model(config)
+                name = norm if norm == "none" else f"{norm}, {implementation}"
+                yield name, network, build_optimizer(config.train.optimizer, network)
+
+
+def step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Times:
+    start = time.perf_counter()
+    loss = F.cross_entropy(network(images), labels)
+    middle = time.perf_counter()
+    loss.backward()  # type: ignore[no-untyped-call]
+    end = time.perf_counter()
+    optimizer.step()
+    optimizer.zero_grad()
+    return middle - start, end - middle, time.perf_counter() - start
+
+
+def measure(model: str, rounds: int) -> dict[str, list[Times]]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(64, 1, 28, 28, generator=generator) * 2 - 1
+    labels = torch.randint(10, (64,), generator=generator)
+    made = list(arms(model))
+    times: dict[str, list[Times]] = {name: [] for name, *_ in made}
+    for turn in range(rounds + 3):
+        for name, network, optimizer in made:
+            taken = step(network, optimizer, images, labels)
+            if turn >= 3:  # the first warm up
+                times[name].append(taken)
+    return times
+
+
+def ratio(ours: list[Times], theirs: list[Times], part: int) -> float:
+    return statistics.median(a[part] / b[part] for a, b in zip(ours, theirs, strict=True))
+
+
+def show(model: str, rounds: int) -> None:
+    times = measure(model, rounds)
+    title = f"{model}, batch of 64, medians of {rounds} rounds: times a step without a norm"
+    table = Table("norm", "step ms", "forward", "backward", "step", "custom ÷ builtin", title=title)
+    for name, taken in times.items():
+        norm, _, implementation = name.partition(", ")
+        builtin = times.get(f"{norm}, builtin") if implementation == "custom" else None
+        versus = f"{ratio(taken, builtin, 2):.2f}" if builtin else ""
+        if norm == "batch" and versus:
+            versus += f" (target {TARGET})"
+        parts = [f"{ratio(taken, times['none'], part):.2f}" for part in range(3)]
+        table.add_row(name, f"{1e3 * statistics.median(t[2] for t in taken):.2f}", *parts, versus)
+    console.print(table)
+
+
+def profile(model: str) -> None:
+    """PyTorch's operators in 20 steps with batch norm, the most expensive first."""
+    images, labels = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
+    for name, network, optimizer in arms(model):
+        if name in ("none", "batch, custom", "batch, builtin"):
+            step(network, optimizer, images, labels)
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+                for _ in range(20):
+                    step(network, optimizer, images, labels)
+            console.print(f"{model}, {name}", style="bold")
+            console.print(found.key_averages().table("self_cpu_time_total", row_limit=10), soft_wrap=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=None, help="steps of each norm; default: 300 (MLP), 60 (CNN)")
+    parser.add_argument("--profile", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    for model, rounds in ROUNDS.items():
+        if arguments.profile:
+            profile(model)
+        else:
+            show(model, arguments.rounds or rounds)
+
+
+if __name__ == "__main__":
+    main()
