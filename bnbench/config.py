@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bnbench.normconfig import BatchNormConfig, GhostBatchNormConfig, NoNormConfig, NormConfig, WeightNormConfig
 from bnbench.schema import Strict, key_error
@@ -39,8 +39,16 @@ class DataConfig(Strict):
 
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
+
+
+def _true_false_or_auto(value: Any) -> Any:
+    if not isinstance(value, bool) and value != "auto":
+        raise ValueError(f"must be true, false or auto; got {value!r}")
+    return value
+
+
 # Of the hidden layers; the classifier always has one. auto: none where the norm would subtract it again.
-Bias = Literal[True, False, "auto"]
+Bias = Annotated[bool | Literal["auto"], BeforeValidator(_true_false_or_auto)]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -137,6 +145,8 @@ class Config(Strict):
         if isinstance(self.norm, WeightNormConfig):
             if self.norm.init == "data" and self.model.bias is False:
                 raise key_error("model.bias", "norm.init: data starts the biases too; use bias: true")
+            if self.norm.init == "data" and images == 1 and not spatial:
+                raise key_error("norm.init", "data needs at least 2 training images, for their variance")
             return self
         self.norm.refuse_features(features, spatial)
         if self.norm.needs_batch and not spatial:

@@ -115,8 +115,6 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
     """
     torch.set_num_threads(config.threads)
     model = build_model(config)
-    if isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
-        start_from_data(model, data.train.images[:START_IMAGES].float().cpu())
     about = {
         "dataset": {"name": data.name, "sha256": data.sha256},
         "split": {"train_images": len(data.train), "valid_images": len(data.valid), "valid_from": "test"},
@@ -127,6 +125,8 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
     writer.start()
     status = "complete"
     try:
+        if isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
+            start_from_data(model, data.train.images[:START_IMAGES].float().cpu())
         model.to(torch.device(config.device), getattr(torch, config.dtype))
         rows = train(
             model,

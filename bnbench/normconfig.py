@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from bnbench.schema import Strict, key_error
 
-Epsilon = Annotated[float, Field(gt=0, le=1)]
+Epsilon = Annotated[float, Field(ge=1e-30, le=1)]  # less is 0 in float32, or as good as
 Momentum = Annotated[float | None, Field(ge=0, le=1)]
 Steps = Annotated[int, Field(ge=0, le=10**9)]
 
@@ -54,16 +54,20 @@ class _NormConfig(Strict):
                 raise key_error(key, f"has no effect with {because}; remove it")
 
 
-class BatchNormConfig(_NormConfig):
-    """Batch normalization. The defaults are PyTorch's; the tutorial's choices are the other values."""
+class _OverBatchConfig(_NormConfig):
+    """Batch norm and its relatives."""
 
-    needs_batch = True
-    cancels_bias = True
+    needs_batch = cancels_bias = True
 
-    type: Literal["batch"]
     eps: Epsilon = 1e-5
     momentum: Momentum = 0.1
     affine: bool = True
+
+
+class BatchNormConfig(_OverBatchConfig):
+    """Batch normalization. The defaults are PyTorch's; the tutorial's choices are the other values."""
+
+    type: Literal["batch"]
     track_running_stats: bool = True
     running_var: Literal["unbiased", "biased"] = "unbiased"
     running_var_init: Literal["ones", "zeros"] = "ones"
@@ -86,6 +90,8 @@ class BatchNormConfig(_NormConfig):
             self._no_effect(because, "momentum", "running_var", "running_var_init")
         if self.eval_statistics == "precise":
             self._no_effect("eval_statistics: precise", "momentum", "running_var_init")
+            if self.running_var == "biased":
+                raise key_error("running_var", "precise statistics average the unbiased variance; remove it")
         if not self.affine:
             self._no_effect("affine: false", "weight_init", "bias_init")
         return self
@@ -147,19 +153,22 @@ class GroupNormConfig(_NormConfig):
         common = reduce(math.gcd, features)
         valid = [g for g in range(1, common + 1) if common % g == 0 and (spatial or g < min(features))]
         if self.num_groups not in valid:
-            choose = f"choose {' or '.join(map(str, valid))}" if valid else f"no number of groups fits these {what}"
-            each = " and ".join(str(n) for n in dict.fromkeys(features))
-            if any(n % self.num_groups for n in features):
-                raise key_error("norm.num_groups", f"{self.num_groups} does not divide {each} {what}; {choose}")
-            raise key_error(
-                "norm.num_groups", f"{self.num_groups} groups of {each} {what} have one value each; {choose}"
-            )
+            choose = f"choose {' or '.join(map(str, valid))}" if valid else "widen model.hidden"
+            for n in features:
+                if n % self.num_groups:
+                    raise key_error("norm.num_groups", f"{self.num_groups} does not divide {n} {what}; {choose}")
+            n = min(features)
+            raise key_error("norm.num_groups", f"{n} {what} in {self.num_groups} are one value a group; {choose}")
 
 
 class RMSNormConfig(_NormConfig):
     type: Literal["rms"]
     eps: Epsilon | None = None  # null: the smallest step at 1, 1.2e-7 in float32, as in PyTorch
     affine: bool = True
+
+    def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
+        if not spatial and 1 in features:
+            raise key_error("norm.type", "RMS norm of one feature gives ±γ whatever it gets; widen model.hidden")
 
 
 class WeightNormConfig(Strict):
@@ -171,16 +180,10 @@ class WeightNormConfig(Strict):
     init: Literal["weights", "data"] = "weights"
 
 
-class _CustomBatchNormConfig(_NormConfig):
+class _CustomBatchNormConfig(_OverBatchConfig):
     """A relative of batch norm that PyTorch does not have."""
 
-    needs_batch = True
-    cancels_bias = True
-
     implementation: Literal["custom"] = "custom"
-    eps: Epsilon = 1e-5
-    momentum: Momentum = 0.1
-    affine: bool = True
 
 
 class L1BatchNormConfig(_CustomBatchNormConfig):
@@ -193,11 +196,15 @@ class LpBatchNormConfig(_CustomBatchNormConfig):
     p: Literal[2, "inf"]
     centered: bool = True  # false: the norm of x itself, as Santurkar et al. have it
 
+    @property
+    def makes_bias_useless(self) -> bool:
+        return super().makes_bias_useless and self.centered  # a norm of x itself depends on the bias
+
 
 class GeneralizedBatchNormConfig(_CustomBatchNormConfig):
     type: Literal["generalized_batch"]
     pair: Literal["mean_deviation", "median_mad", "midrange", "quantile"]
-    alpha: float = Field(0.75, gt=0, lt=1)
+    alpha: float = Field(0.75, ge=0.01, le=0.99)
 
     @model_validator(mode="after")
     def _options_that_would_do_nothing(self) -> Self:
@@ -244,21 +251,14 @@ class NoisyBatchNormConfig(_CustomBatchNormConfig):
     r_sigma: float = Field(0.1, ge=0, le=1e3)
 
 
-class SyncBatchNormConfig(_NormConfig):
+class SyncBatchNormConfig(_OverBatchConfig):
     """Batch norm over all processes of data-parallel training; in one process it is batch norm."""
 
-    needs_batch = True
-    cancels_bias = True
-
     type: Literal["sync_batch"]
-    eps: Epsilon = 1e-5
-    momentum: Momentum = 0.1
-    affine: bool = True
 
 
 class MeanOnlyBatchNormConfig(_NormConfig):
-    needs_batch = True
-    cancels_bias = True
+    needs_batch = cancels_bias = True
 
     type: Literal["mean_only_batch"]
     implementation: Literal["custom"] = "custom"

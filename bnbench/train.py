@@ -59,7 +59,8 @@ def train(
 
     The training metrics are those of the batches as they were trained on (the model changes under
     them); the validation metrics are of the model at the end of the epoch, in evaluation mode. With
-    `precise`, batch norms evaluate by statistics over all training batches, taken anew at its end.
+    `precise`, batch norms evaluate by statistics over all training batches, taken anew at its end; the
+    time that takes counts as training.
     """
     for epoch in range(1, epochs + 1):
         start = _clock(train_split)

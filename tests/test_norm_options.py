@@ -30,12 +30,12 @@ def config(tmp_path):
 @pytest.mark.parametrize(
     ("model", "norm", "problem"),
     [
-        (CNN, "{type: group, num_groups: 4}", "norm.num_groups: 4 does not divide 6 and 16 channels; choose 1 or 2"),
-        (MLP, "{type: group, num_groups: 3}", "norm.num_groups: 3 does not divide 12 and 8 features; choose 1 or 2 or"),
+        (CNN, "{type: group, num_groups: 4}", "norm.num_groups: 4 does not divide 6 channels; choose 1 or 2"),
+        (MLP, "{type: group, num_groups: 3}", "norm.num_groups: 3 does not divide 8 features; choose 1 or 2 or 4"),
         (
             "model: {type: mlp, hidden: [8]}",
             "{type: group, num_groups: 8}",
-            "norm.num_groups: 8 groups of 8 features have one value each; choose 1 or 2 or 4",
+            "norm.num_groups: 8 features in 8 are one value a group; choose 1 or 2 or 4",
         ),
         (CNN, "{type: group}", "norm.num_groups: is required and missing"),
         (MLP, "{type: instance}", "norm.type: instance norm needs images: a vector has one value a channel"),
@@ -47,7 +47,7 @@ def config(tmp_path):
         (MLP, "{type: lp_batch}", "norm.p: is required and missing"),
         (MLP, "{type: generalized_batch}", "norm.pair: is required and missing"),
         (MLP, "{type: generalized_batch, pair: midrange, alpha: 0.5}", "norm.alpha: has no effect with pair: midrange"),
-        (MLP, "{type: generalized_batch, pair: quantile, alpha: 1}", "norm.alpha: must be less than 1"),
+        (MLP, "{type: generalized_batch, pair: quantile, alpha: 1}", "norm.alpha: must be less than or equal to 0.99"),
         (MLP, "{type: batch_renorm, r_max: 0.5}", "norm.r_max: must be greater than or equal to 1"),
         (MLP, "{type: batch_renorm, d_max_steps: 9}", "norm.d_max_steps: must be at least warmup_steps, 5,000; got 9"),
         (MLP, "{type: noisy_batch, n_sigma: 0.5}", "norm.n_sigma: must be greater than or equal to 1"),
@@ -71,7 +71,11 @@ def config(tmp_path):
             "{type: batch, track_running_stats: false, eval_statistics: precise}",
             "norm.eval_statistics: has no effect with track_running_stats: false",
         ),
-        ("model: {type: mlp, bias: never}", "{type: none}", "model.bias: must be one of true, false, auto; got 'nev"),
+        ("model: {type: mlp, bias: never}", "{type: none}", "model.bias: must be true, false or auto; got 'nev"),
+        ("model: {type: mlp, bias: 1}", "{type: none}", "model.bias: must be true, false or auto; got 1"),
+        ("model: {type: mlp, hidden: [1]}", "{type: rms}", "norm.type: RMS norm of one feature"),
+        ("data: {train_limit: 1, batch_size: 1}\n" + MLP, "{type: weight, init: data}", "norm.init: data needs at"),
+        (MLP, "{type: batch, eval_statistics: precise, running_var: biased}", "norm.running_var: precise statistics"),
         ("model: {type: mlp, bias: false}", "{type: weight, init: data}", "model.bias: norm.init: data starts the"),
     ],
 )  # fmt: skip
@@ -119,6 +123,8 @@ def test_placement_moves_the_norm_behind_the_activation(config, model):
         ("{type: weight}", True),
         ("{type: mean_only_batch}", False),
         ("{type: variance_only_batch}", True),
+        ("{type: lp_batch, p: 2}", False),
+        ("{type: lp_batch, p: 2, centered: false}", True),
     ],
 )
 @pytest.mark.parametrize("model", [MLP, CNN])

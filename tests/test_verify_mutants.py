@@ -112,10 +112,26 @@ MUTANTS = {
     "L∞ is a mean": ("lp", "d.abs().amax(1)", "d.abs().mean(1)", "lp_batch", "p = ∞ reaches 1"),
     "the lower median": ("generalized", "(low + high) / 2\n    return median", "low\n    return median",
                          "generalized_batch", "training output"),
-    "the next quantile": ("generalized", "math.ceil(alpha * values.shape[1])", "math.ceil(alpha * values.shape[1]) + 1",
-                          "generalized_batch", "α = ½ is median"),
-    "D is a quantile, not CVaR": ("generalized", "excess / (1 - alpha) - values.mean(1)", "0 * excess",
-                                  "generalized_batch", "x̂(ax + b) = x̂(x)"),
+    "the next quantile": (
+        "generalized", "math.ceil(alpha * values.shape[1] * (1 - 1e-12))", "math.ceil(alpha * values.shape[1]) + 1",
+        "generalized_batch", "α = ½ is median"),
+    "a rank that rounding raised": (
+        "generalized", "values.shape[1] * (1 - 1e-12)", "values.shape[1]", "generalized_batch", "training output"),
+    "D moves with the mean": (
+        "generalized", "above.mean(1)).square()", "values.mean(1)).square()", "generalized_batch",
+        "x̂(ax + b) = x̂(x)"),
+    "noise adds instead of scaling": (
+        "noisy", "s * y + m", "y + (s - 1) + m", "noisy_batch", "noise applied"),
+    "the same noise in every step": (
+        "noisy", "self.seed + int(self.num_batches_tracked)", "self.seed", "noisy_batch", "noise applied"),
+    "uniform where normal belongs": (
+        "noisy", "torch.randn(y.shape, generator=generator, dtype=y.dtype, device=y.device)",
+        "12**0.5 * (uniform(y.shape) - 0.5)", "noisy_batch", "noise as published"),
+    "the count is not saved": (
+        "channels", 'self.register_buffer("num_batches_tracked", torch.tensor(0))',
+        'self.register_buffer("num_batches_tracked", torch.tensor(0), False)', "batch_renorm", "state_dict"),
+    "r is not clipped below": (
+        "renorm", "clamp(1 / r_max, r_max)", "clamp(0, r_max)", "batch_renorm", "Keras's rule"),
     "gradient through r": ("renorm", "(batch_std.detach() / std)", "(batch_std / std)", "batch_renorm",
                            "r, d are constants"),
     "r upside down": ("renorm", "(batch_std.detach() / std)", "(std / batch_std.detach())", "batch_renorm",

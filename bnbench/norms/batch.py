@@ -167,8 +167,9 @@ def builtin_batch_norm(
 def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
     """Set every batch norm's running statistics to plain averages over `batches`, by the model as it is now.
 
-    This is Algorithm 2, step 10: E[x] = mean of the μ_B, Var[x] = mean of the m / (m - 1) σ²_B. A moving
-    average mixes statistics of weights that are gone; this one does not. Leaves the model in training mode.
+    This is Algorithm 2, step 10: E[x] = mean of the μ_B, Var[x] = mean of the m / (m - 1) σ²_B (of the σ²_B, for
+    a layer with running_var="biased"). A moving average mixes statistics of weights that are gone; this one does
+    not. Leaves the model in training mode.
     """
     layers = [m for m in model.modules() if isinstance(m, BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in layers]
@@ -177,10 +178,12 @@ def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
         if layer.num_batches_tracked is not None:
             layer.num_batches_tracked.zero_()
     model.train()
-    for batch in batches:
-        model(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
+    try:
+        for batch in batches:
+            model(batch)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
 
 @torch.no_grad()

@@ -25,16 +25,17 @@ def scale_and_shift(x_hat: Tensor, weight: Tensor | None, bias: Tensor | None) -
 
 
 def refuse_other_channels(x: Tensor, num_features: int, name: str) -> None:
-    if x.shape[1] != num_features:  # else one channel would silently stand for all
+    if x.dim() < 2 or x.shape[1] != num_features:  # else one channel would silently stand for all
         raise ValueError(f"{name} of {num_features} channels got an input of shape {tuple(x.shape)}")
 
 
 def refuse_single_values(x: Tensor, name: str) -> None:
     """ValueError where a channel has one value: it is its own mean, so that nothing could be learned."""
-    if x.numel() == x.shape[1]:
+    if x.numel() <= x.shape[1]:
+        has = "one" if x.numel() else "none"
         raise ValueError(
             f"{name} needs more than one value per channel for its statistics: an input of shape"
-            f" {tuple(x.shape)} has one. Use a larger batch, or evaluate with running statistics"
+            f" {tuple(x.shape)} has {has}. Use a larger batch, or evaluate with running statistics"
         )
 
 

@@ -47,10 +47,11 @@ def quantile_and_cvar_deviation(values: Tensor, alpha: float) -> tuple[Tensor, T
     CVaR_α = q_α + 1/(1 - α) · 1/m Σ max(x - q_α, 0) is the mean of the upper 1 - α. For α ≠ ½ the pair is not
     symmetric: the negative of x does not give the negative of x̂.
     """
-    rank = max(1, math.ceil(alpha * values.shape[1]))
+    # The rank is the smallest whole number that is at least α m; 0.07 · 100 is 7.000000000000001 in floating point.
+    rank = max(1, math.ceil(alpha * values.shape[1] * (1 - 1e-12)))
     quantile = values.kthvalue(rank, dim=1).values
-    excess = (values - quantile[:, None]).relu().mean(1)
-    return quantile, (quantile + excess / (1 - alpha) - values.mean(1)).square()
+    above = values - quantile[:, None]  # differences first: they keep the digits that a large mean takes
+    return quantile, (above.relu().mean(1) / (1 - alpha) - above.mean(1)).square()
 
 
 def generalized_batch_norm(
@@ -77,7 +78,7 @@ class GeneralizedBatchNorm(ChannelNorm):
     Args:
         pair: mean_deviation, median_mad (median; mean absolute deviation from it), midrange (mid-range;
             half the range), or quantile (q_α; CVaR_α - mean).
-        alpha: α of the pair quantile, between 0 and 1; at ½ it is the pair median_mad.
+        alpha: α of the pair quantile, between 0 and 1; at ½, of an odd m, it is the pair median_mad.
 
     Raises:
         ValueError: another number of channels; or one value per channel in training.

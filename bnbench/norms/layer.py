@@ -81,7 +81,7 @@ class RMSNorm(nn.Module):
     torch.nn.RMSNorm's. `state_dict` has PyTorch's keys.
 
     Args:
-        eps: ε; None is the smallest step of the input's type at 1 (1.2e-7 in float32), as in PyTorch.
+        eps: ε; None is the smallest step at 1 of float64, or of float32 (1.2e-7) for all others, as in PyTorch.
 
     Raises:
         ValueError: an input of other features than (num_features, *spatial).
@@ -104,7 +104,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         _refuse_other_features(x, self.shape, "RMS norm")
-        return rms_norm(x, self.weight, torch.finfo(x.dtype).eps if self.eps is None else self.eps)
+        # PyTorch takes float32's for the half precisions too, whose own would be as large as the signal.
+        smallest = torch.finfo(torch.float64 if x.dtype == torch.float64 else torch.float32).eps
+        return rms_norm(x, self.weight, smallest if self.eps is None else self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.shape}, eps={self.eps}, affine={self.weight is not None}"

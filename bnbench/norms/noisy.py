@@ -38,8 +38,8 @@ class NoisyBatchNorm(BatchNorm):
     Evaluation:  y = γ (x - μ) / √(σ² + ε) + β      batch norm's, without noise (the paper does not say)
     The running statistics are batch norm's.
 
-    The noise is a function of the layer's seed and of the number of batches seen, which the state_dict
-    holds: so a resumed run draws what an uninterrupted one would.
+    The noise is a function of the layer's seed, drawn when it is built, and of the number of batches seen,
+    which the state_dict holds: so a resumed run draws what an uninterrupted one would.
 
     Args:
         n_mu, n_sigma, r_mu, r_sigma: the noise; the defaults are the paper's.

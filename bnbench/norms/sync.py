@@ -22,17 +22,17 @@ def sync_batch_norm(
 
         M = Σ_p m_p        μ = 1/M Σ_p Σ x        σ² = 1/M Σ_p Σ (x - μ)²
 
-    p counts the processes, whose batches may differ in size. Two sums cross the network: one for the mean,
+    p counts the processes, whose batches may differ in size. Three sums cross the network: the count, one for the mean,
     then one for the variance around it, which keeps the digits that E[x²] - E[x]² would lose.
     """
     values = channel_values(x)
-    m = torch.full_like(values[:, :1].sum(1), values.shape[1])
-    total, M = _sum_over_processes(torch.stack([values.sum(1), m]))  # noqa: N806 - as in the formula
+    M = _sum_over_processes(torch.tensor(float(values.shape[1]), dtype=torch.float64, device=x.device))  # noqa: N806
+    total = _sum_over_processes(values.sum(1))
     mean = total / M
     deviation = x - per_channel(mean, x)
     var = _sum_over_processes(channel_values(deviation).square().sum(1)) / M
     y = scale_and_shift(deviation / torch.sqrt(per_channel(var, x) + eps), weight, bias)
-    return y, mean, var, M[0]
+    return y, mean, var, M
 
 
 class SyncBatchNorm(BatchNorm):

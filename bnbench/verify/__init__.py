@@ -43,7 +43,6 @@ def choose(wanted: Sequence[str]) -> list[str]:
 
 def verify(chosen: Sequence[str]) -> Iterator[Row]:
     """The rows of `chosen` norms, as they are found. Leaves PyTorch's global generator alone."""
-    torch.set_num_threads(1)  # for tensors as small as these
     for norm in chosen:
         for check, run in _checks(norm):
             for dtype in (FLOAT64, FLOAT32):

@@ -89,7 +89,7 @@ def gradcheck(subject: Subject, dtype: torch.dtype) -> Errors | None:
     if dtype != FLOAT64:
         return None
     errors = Errors()
-    shapes = [(5, 8), (2, 4, 2, 3)] if len(subject.few_shapes()) == 2 else [(2, 4, 2, 3)]
+    shapes = [(8, 8), (8, 4, 2, 2)] if len(subject.few_shapes()) == 2 else [(2, 4, 2, 3)]
     for options in subject.options:
         if 4 % options.get("num_groups", 1):
             continue
@@ -157,6 +157,9 @@ def state_dict(subject: Subject, dtype: torch.dtype) -> Errors:
             module.eval()
         errors.compare(other(x), layer(x), f"there: {case}")
         errors.require(torch.equal(again(x), layer(x)), f"and back: {case}")
+        for (name, buffer), back in zip(layer.named_buffers(), again.buffers(), strict=True):
+            errors.require(torch.equal(back, buffer), f"{name}, and back: {case}")
+        errors.require(torch.equal(again.train()(x), layer.train()(x)), f"and one training step more: {case}")
     return errors
 
 

@@ -1,5 +1,6 @@
 """Two processes with half a batch each against one process with the whole."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed
 
+import bnbench
 from bnbench.verify.rows import TOLERANCE, Errors
 from bnbench.verify.subjects import Case, build, inputs, upstream
 
@@ -44,8 +46,14 @@ def two_processes(dtype: torch.dtype) -> Errors:
 def _run() -> list[dict[str, dict[str, Tensor]]] | str:
     """What each process found, in both dtypes; or why there is nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "bnbench.verify.processes", folder]
-        workers = [subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True) for rank in range(2)]
+        # -P: no file of the user's in the current folder stands for a module. PYTHONPATH: bnbench may not be installed.
+        command = [sys.executable, "-P", "-m", "bnbench.verify.processes", folder]
+        paths = [os.environ.get("PYTHONPATH", ""), str(Path(bnbench.__file__).parent.parent)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        workers = [
+            subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True, env=environment)
+            for rank in range(2)
+        ]
         try:
             said = [worker.communicate(timeout=TIMEOUT)[1].strip() for worker in workers]
         except subprocess.TimeoutExpired:

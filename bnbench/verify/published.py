@@ -102,6 +102,30 @@ def renorm_schedule(dtype: torch.dtype) -> Errors:
     return errors
 
 
+def keras_rule(dtype: torch.dtype) -> Errors:
+    """Keras's renorm=True with renorm_clipping={rmin, rmax, dmax}, from running statistics that make it clip.
+
+    Keras's own rmin defaults to 0; the paper's is 1 / rmax, which is what is held here.
+    """
+    errors = Errors()
+    rmax, dmax = 1.5, 0.5
+    options = {"r_max": rmax, "d_max": dmax, "warmup_steps": 0, "r_max_steps": 0, "d_max_steps": 0}
+    for shape in ((8, 6), (4, 6, 5, 5)):
+        layer = build("batch_renorm", Case(shape, options, affine=False), dtype)
+        moving_mean, moving_std = (torch.linspace(start, end, 6, dtype=dtype) for start, end in ((1, 4), (1, 6)))
+        layer.get_buffer("running_mean").copy_(moving_mean)
+        layer.get_buffer("running_std").copy_(moving_std)
+        x = inputs(shape, dtype)
+        over = [0, 2, 3][: len(shape) - 1]
+        std, mean = torch.std_mean(x, over, correction=0)
+        std = (std.square() + 1e-5).sqrt()
+        r = (std / moving_std).clip(1 / rmax, rmax)
+        d = ((mean - moving_mean) / moving_std).clip(-dmax, dmax)
+        mean, std, r, d = (t.view(1, -1, *[1] * (len(shape) - 2)) for t in (mean, std, r, d))
+        errors.compare(layer(x), (x - mean) / std * r + d, shape)
+    return errors
+
+
 def no_gradient_through_r_and_d(dtype: torch.dtype) -> Errors:
     """∂x with r and d held constant, as Algorithm 1 has it."""
     errors = Errors()
@@ -138,6 +162,23 @@ def evaluates_without_noise(dtype: torch.dtype) -> Errors:
     return errors
 
 
+def noise_is_applied(dtype: torch.dtype) -> Errors:
+    """Training gives s · batch_norm(x) + m with the noise of its seed and step, drawn anew in every step."""
+    errors = Errors()
+    for shape in ((8, 6), (4, 6, 5, 5)):
+        layer, quiet = build("noisy_batch", Case(shape), dtype), build("batch", Case(shape), dtype)
+        assert isinstance(layer, noisy.NoisyBatchNorm)
+        quiet.load_state_dict(layer.state_dict())
+        x, outputs = inputs(shape, dtype), []
+        for step in (1, 2):
+            stream = torch.Generator().manual_seed(layer.seed + step)
+            s, m = noisy.noise(x, 0.5, 1.25, 0.1, 0.1, stream)
+            outputs.append(layer(x))
+            errors.compare(outputs[-1], s * quiet(x) + m, f"{shape}, step {step}")
+        errors.require(not torch.allclose(outputs[0], outputs[1], atol=0.01), f"the same noise again: {shape}")
+    return errors
+
+
 def noise_is_as_published(dtype: torch.dtype) -> Errors:
     """Moments of the noise of Algorithm 1 on 3,000 units of 1,000 values, to 3 % of the noise's own scale."""
     errors = Errors()
@@ -152,6 +193,7 @@ def noise_is_as_published(dtype: torch.dtype) -> Errors:
         ("σ_j is uniform on 1 to 1.25", unit_s.std(), 0.25 * uniform, 0.25 * uniform),
         ("m_ij is uniform on μ_j ± 0.1", (m - unit_m).std(), 0.2 * uniform, 0.2 * uniform),
         ("s_ij has deviation 0.1", (s - unit_s).std(), 0.1, 0.1),
+        ("s_ij is normal", ((s - unit_s).abs() < 0.1).double().mean(), math.erf(math.sqrt(0.5)), 1.0),
         ("m_ij stays within 0.1", (m - unit_m).abs().max(), 0.1, 0.5),
         ("σ_j stays above 1", unit_s.min().clamp(max=1), 1.0, 1.0),
     ):
@@ -163,8 +205,16 @@ PUBLISHED: dict[str, dict[str, Identity]] = {
     "batch": {"published gradients": published_gradients, "precise statistics": precise_statistics},
     "lp_batch": {"p = ∞ reaches 1": lp_of_infinity_reaches_one},
     "generalized_batch": {"x̂(ax + b) = x̂(x)": pairs_ignore_scale_and_shift, "symmetry": quantile_pair_is_asymmetric},
-    "batch_renorm": {"schedule": renorm_schedule, "r, d are constants": no_gradient_through_r_and_d},
-    "noisy_batch": {"evaluates without": evaluates_without_noise, "noise as published": noise_is_as_published},
+    "batch_renorm": {
+        "Keras's rule": keras_rule,
+        "schedule": renorm_schedule,
+        "r, d are constants": no_gradient_through_r_and_d,
+    },
+    "noisy_batch": {
+        "noise applied": noise_is_applied,
+        "evaluates without": evaluates_without_noise,
+        "noise as published": noise_is_as_published,
+    },
 }
 
 TOLERANCES = {"noise as published": {FLOAT64: 0.03, FLOAT32: 0.03}}  # of sampled moments

@@ -165,7 +165,8 @@ def generalized(
     num_features: int, *, pair: str, alpha: float = 0.75, eps: float = 1e-5, momentum: float | None = 0.1
 ) -> NumpyReference:
     def quantile(v: Array) -> Statistics:
-        q = np.sort(v)[max(0, math.ceil(alpha * len(v)) - 1)]
+        # The smallest value that at least α of the values do not exceed, by counting.
+        q = next(x for x in np.sort(v) if np.mean(v <= x) >= alpha - 1e-12)
         return float(q), float(upper_tail_mean(v, alpha) - v.mean()) ** 2
 
     measures: dict[str, Callable[[Array], Statistics]] = {
@@ -194,7 +195,7 @@ def renorm(
     eps: float = 1e-5,
     momentum: float | None = 0.01,
 ) -> NumpyReference:
-    """As the paper's Algorithm 1, and Keras's BatchNormalization(renorm=True), have it."""
+    """As the paper's Algorithm 1 has it."""
 
     def normalize(v: Array, s: Statistics, running: Statistics | None, step: int) -> Array:
         x_hat = (v - s[0]) / s[1]

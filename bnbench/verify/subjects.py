@@ -162,6 +162,7 @@ SUBJECTS = {
                 {"pair": "midrange"},
                 {"pair": "quantile"},
                 {"pair": "quantile", "alpha": 0.1, "eps": 0.1},
+                {"pair": "quantile", "alpha": 0.55},
             ),
         ),
         Subject(

@@ -22,7 +22,7 @@ LAYERS: dict[Inputs, Callable[[], nn.Linear | nn.Conv2d]] = {
 
 
 def _pair(shape: Inputs, dtype: torch.dtype) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """A layer as it is, by our weight norm and by PyTorch's, all of the same weights; g is then moved off ‖v‖."""
+    """A layer as it is, by our weight norm and by PyTorch's, all of the same weights."""
     torch.manual_seed(0)
     plain = LAYERS[shape]().to(dtype)
     made = []
@@ -34,6 +34,7 @@ def _pair(shape: Inputs, dtype: torch.dtype) -> tuple[nn.Module, nn.Module, nn.M
 
 
 def _move_lengths(*layers: nn.Module) -> None:
+    """Move g off ‖v‖, where it starts."""
     for layer in layers:
         g = layer.get_parameter("parametrizations.weight.original0")
         with torch.no_grad():
