@@ -2,7 +2,7 @@
 so that `bnbench --help` needs no torch.
 
 Exit codes: 0 done · 1 a check, claim or gate failed · 2 usage or config · 3 a run failed ·
-4 data missing or corrupt · 130 and 143 interrupted.
+4 data missing or corrupt · 130 and 143 interrupted · 141 the reader of a pipe went away.
 """
 
 import io
@@ -31,8 +31,9 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (BnbenchError, OSError, KeyboardInterrupt) as error:
-            if isinstance(error, BrokenPipeError):
-                raise  # typer ends quietly
+            if isinstance(error, BrokenPipeError):  # as in `| head`: what reads has enough, and nothing is to say
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still buffered
+                raise typer.Exit(141) from None  # 128 + SIGPIPE, as other programs do
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from None

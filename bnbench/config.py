@@ -43,7 +43,7 @@ Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "ta
 
 def _true_false_or_auto(value: Any) -> Any:
     if not isinstance(value, bool) and value != "auto":
-        raise ValueError(f"must be true, false or auto; got {value!r}")
+        raise ValueError(f"must be true, false or auto; got {'nothing' if value is None else repr(value)}")
     return value
 
 

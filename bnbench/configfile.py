@@ -5,6 +5,7 @@ load_configs(["configs/mlp_bn.yaml"], overrides=["train.optimizer.lr=0.5"])
 
 import difflib
 import json
+import math
 import re
 import reprlib
 from collections.abc import Sequence
@@ -233,7 +234,7 @@ def _explain(problem: Any) -> str:
     kind, given, context = problem["type"], _show(problem["input"]), problem.get("ctx", {})
     if kind == "extra_forbidden":
         model, _ = _model_at(problem["loc"][:-1])
-        close = _closest(str(problem["loc"][-1]), list(model.model_fields))
+        close = _closest(str(problem["loc"][-1]), list(model.model_fields), cutoff=0.7)
         if close:
             return f"unknown key; did you mean {close}?"
         owner = f"of type {problem['loc'][-2]}" if "type" in model.model_fields else "here"
@@ -247,13 +248,18 @@ def _explain(problem: Any) -> str:
         expected = context.get("expected_tags") or context["expected"]  # as in: True, 2 or 'inf'
         choices = [_yaml(choice) for choice in re.split(r", | or ", expected)]
         close = _closest(value, choices) if isinstance(value, str) else None
-        return f"must be one of {', '.join(choices)}; got {_show(value)}{f'; did you mean {close}?' if close else ''}"
+        must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
+        return f"{must}; got {_show(value)}{f'; did you mean {close}?' if close else ''}"
+    if kind == "model_attributes_type" and problem["input"] in list(_model_at(problem["loc"])[1]):
+        return f"must be a mapping, as in {{type: {problem['input']}}}; got {given}"
     if kind in _MUST_BE:
         return f"must be {_MUST_BE[kind]}; got {given}"
     if kind == "key_error":
         return str(context["message"])
     if kind == "value_error":
         return str(context["error"])
+    if kind == "greater_than_equal":  # pydantic writes 1e-30 with all its zeros
+        return f"must be greater than or equal to {context['ge']:g}; got {given}"
     text = problem["msg"].replace("Input should", "must").replace("List should", "must")
     return f"{text[0].lower()}{text[1:]}; got {given}"
 
@@ -263,8 +269,8 @@ def _yaml(choice: str) -> str:
     return {"True": "true", "False": "false"}.get(choice, choice.strip("'"))
 
 
-def _closest(word: str, words: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, words, n=1)), None)
+def _closest(word: str, words: list[str], cutoff: float = 0.6) -> str | None:
+    return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
 
 
 _picture = reprlib.Repr()
@@ -277,6 +283,8 @@ def _show(value: Any) -> str:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")  # as YAML writes it
     return _picture.repr(value)
 
 

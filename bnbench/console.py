@@ -14,10 +14,16 @@ def clean(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with 1, which is for checks that failed."""
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """Never truncates when piped: a pipe is as wide as its lines."""
     width = None if sys.stdout is not None and sys.stdout.isatty() else 10_000
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+    return _Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def stderr() -> Console:

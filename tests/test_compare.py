@@ -311,3 +311,7 @@ def test_a_closed_pipe_is_no_traceback(results):
     command = f"{sys.executable} -m bnbench compare {results} --per-epoch --format csv | head -n 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert result.stdout.startswith("smoke,") and "Traceback" not in result.stderr
+    for arguments in ("compare {results}", "verify rms", "verify rms --format json"):
+        command = f"{sys.executable} -m bnbench {arguments.format(results=results)} | true; exit ${{PIPESTATUS[0]}}"
+        result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert result.returncode == 141 and "Traceback" not in result.stderr  # 1 would be a failed check

@@ -158,6 +158,18 @@ def test_another_number_of_channels_is_refused(norm):
 
 
 @pytest.mark.parametrize("norm", NORMS)
+def test_an_empty_batch_leaves_no_trace(norm):
+    for layer, x in layers(norm, "custom"):
+        before = [buffer.clone() for buffer in layer.buffers()]
+        try:
+            assert layer(x[:0]).shape == x[:0].shape
+        except ValueError as error:
+            assert "has none" in str(error)
+        assert layer.eval()(x[:0]).shape == x[:0].shape
+        assert all(torch.equal(a, b) for a, b in zip(before, layer.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_the_config_knows_whether_it_cancels_a_bias(norm):
     """`bias: auto` drops the bias before just those norms whose training output does not change with it."""
     for layer, x in layers(norm, "custom"):

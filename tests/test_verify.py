@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.verify import processes
 from bnbench.verify.rows import Errors, Row
 
 # Checks with a tolerance of their own, and why: the README says it too.
@@ -114,9 +115,28 @@ def test_a_layer_that_raises_is_a_failed_check(bnbench, monkeypatch):
 
 
 def test_an_unknown_norm_is_refused_with_the_choices(bnbench):
-    result = bnbench("verify", "batch", "bacth")
+    result = bnbench("verify", "batch", "bacth", "xx")
+    assert "no norm called 'xx'\n" in result.stderr
     assert result.exit_code == 2 and result.stdout == ""
-    assert "no norm called 'bacth'; did you mean batch? The norms are batch, layer, " in result.stderr
+    assert result.stderr.startswith("bnbench: there is no norm called 'bacth'; did you mean batch?\n")
+    assert "bnbench: the norms are batch, layer, " in result.stderr
+
+
+def test_files_of_the_current_folder_stand_for_no_module(tmp_path, monkeypatch):
+    """The two processes of sync_batch start in the person's folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("random.py", "bnbench.py"):
+        (tmp_path / name).write_text("raise SystemExit('imported by mistake')")
+    processes._run.cache_clear()
+    errors = processes.two_processes(torch.float32)
+    processes._run.cache_clear()
+    assert errors.relative <= 1e-5, errors.case
+
+
+def test_leaving_the_thread_count_alone(bnbench):
+    before = torch.get_num_threads()
+    bnbench("verify", "rms")
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("columns", [100, 80, 40])

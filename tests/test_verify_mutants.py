@@ -95,10 +95,11 @@ MUTANTS = {
     "rms subtracts the mean": ("layer", "mean_square = x.square()", "x = x - x.mean(); mean_square = x.square()", "rms",
                                "training output"),
     "groups of the wrong channels": (
-        "group", "x.reshape(x.shape[0], num_groups, -1)", "x.roll(1, 1).reshape(x.shape[0], num_groups, -1)", "group",
+        "group", "x.reshape(x.shape[0], num_groups,", "x.roll(1, 1).reshape(x.shape[0], num_groups,", "group",
         "training output"),
     "one group too many": (
-        "group", "x.reshape(x.shape[0], num_groups, -1)", "x.reshape(x.shape[0], 2, -1)", "group", "group(1) is layer"),
+        "group", "x.reshape(x.shape[0], num_groups, x.shape[1:].numel() // num_groups)", "x.reshape(x.shape[0], 2, -1)",
+        "group", "group(1) is layer"),
     "instance averages the biased variance": (
         "group", "correction=1", "correction=0", "instance", "running statistics"),
     "instance ignores its averages": (
@@ -139,7 +140,7 @@ MUTANTS = {
     "the variance is averaged": ("renorm", "return mean.squeeze(1), torch.sqrt(", "return mean.squeeze(1), (",
                                  "batch_renorm", "running statistics"),
     "the schedule starts at once": ("renorm", "if step < start:", "if False:", "batch_renorm", "schedule"),
-    "ghosts of the whole": ("ghost", "[size] * whole + [rest] * (rest > 0)", "[len(x)]", "ghost_batch",
+    "ghosts of the whole": ("ghost", "[size] * whole + [rest] * (rest > 0 or not whole)", "[len(x)]", "ghost_batch",
                             "training output"),
     "noise in evaluation": ("noisy", "if not self.training:\n            return y", "pass", "noisy_batch",
                             "evaluates without"),

@@ -9,7 +9,7 @@ from bnbench.norms.batch import BatchNorm
 def ghost_batches(x: Tensor, size: int) -> tuple[Tensor, ...]:
     """`x` (N, ...) cut along the batch into parts of `size`; a last part of one image joins the part before it."""
     whole, rest = divmod(len(x), size)
-    sizes = [size] * whole + [rest] * (rest > 0)
+    sizes = [size] * whole + [rest] * (rest > 0 or not whole)
     if whole and rest == 1:
         sizes[-2:] = [size + 1]
     return torch.split(x, sizes)

@@ -16,7 +16,7 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor |
 
     μ and biased σ² are of one sample's group; γ and β, (C,) or None, of each channel.
     """
-    groups = x.reshape(x.shape[0], num_groups, -1)  # (N, G, C/G·H·W)
+    groups = x.reshape(x.shape[0], num_groups, x.shape[1:].numel() // num_groups)  # (N, G, C/G·H·W)
     mean = groups.mean(2, keepdim=True)
     deviation = groups - mean
     var = deviation.square().mean(2, keepdim=True)
@@ -65,7 +65,7 @@ class GroupNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         refuse_other_channels(x, self.num_features, "group norm")
-        if x[0].numel() == self.num_groups:
+        if x.shape[1:].numel() == self.num_groups:
             raise ValueError(f"group norm needs more than one value a group; got an input of shape {tuple(x.shape)}")
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
@@ -118,7 +118,7 @@ class InstanceNorm(nn.Module):
         if x.dim() != 4:
             raise ValueError(f"instance norm needs images (N, C, H, W); an input of shape {tuple(x.shape)} has none")
         refuse_other_channels(x, self.num_features, "instance norm")
-        if x[0, 0].numel() == 1:
+        if x.shape[2:].numel() == 1:
             raise ValueError(
                 f"instance norm needs more than one value a channel; got an input of shape {tuple(x.shape)}"
             )

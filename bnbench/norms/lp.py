@@ -9,7 +9,9 @@ with the batch's mean μ and, for each channel of m values, D one of
     lp, p = 2  √(1/m Σ (x - μ)²), which is σ: batch normalization, but for ε outside the root
     lp, p = ∞  max |x - μ|
 
-No square and no root is needed for p = 1 and ∞; that is their point on small hardware.
+No square and no root is needed for p = 1 and ∞; that is their point on small hardware. Outside the root, as the
+authors have it, a small ε protects less: of a channel that is constant but for the rounding of its mean, D is as small
+as the rounding, and x̂ may be of size 1 where batch norm's stays near 0.
 """
 
 import math

@@ -33,11 +33,13 @@ def names() -> list[str]:
 
 def choose(wanted: Sequence[str]) -> list[str]:
     """The norms called `wanted`, each once; all for none. Raises ConfigError for a name that is no norm's."""
-    for name in wanted:
+    problems = []
+    for name in dict.fromkeys(wanted):
         if name not in names():
             close = difflib.get_close_matches(name, names(), n=1)
-            hint = f"; did you mean {close[0]}?" if close else "."
-            raise ConfigError(f"there is no norm called {name!r}{hint} The norms are {', '.join(names())}")
+            problems.append(f"there is no norm called {name!r}{f'; did you mean {close[0]}?' if close else ''}")
+    if problems:
+        raise ConfigError("\n".join([*problems, f"the norms are {', '.join(names())}"]))
     return list(dict.fromkeys(wanted)) or names()
 
 
