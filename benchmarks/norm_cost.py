@@ -105,8 +105,13 @@ def profile(model: str) -> None:
             with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
                 for _ in range(20):
                     step(network, optimizer, images, labels)
-            console.print(f"{model}, {name}", style="bold")
-            console.print(found.key_averages().table("self_cpu_time_total", row_limit=10), soft_wrap=True)
+            operators = sorted(found.key_averages(), key=lambda operator: -operator.self_cpu_time_total)
+            total = sum(operator.self_cpu_time_total for operator in operators)
+            table = Table("operator", "ms a step", "share", title=f"{model}, {name}")
+            for operator in operators[:8]:
+                spent = operator.self_cpu_time_total
+                table.add_row(operator.key, f"{spent / 20_000:.2f}", f"{100 * spent / total:.0f} %")
+            console.print(table)
 
 
 def main() -> None:
