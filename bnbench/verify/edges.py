@@ -2,6 +2,8 @@
 images alone, and what a linear layer before a norm may change.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from bnbench import normconfig
 from bnbench.verify.checks import Check, trained
 from bnbench.verify.references import TorchReference
 from bnbench.verify.rows import FLOAT32, FLOAT64, Errors
-from bnbench.verify.subjects import Case, Subject, build, inputs, upstream
+from bnbench.verify.subjects import Case, Shape, Subject, build, inputs, upstream
 
 # |mean| / deviation is 10⁵ here: so many of the digits go into the mean, whatever the formula. A formula like
 # E[x²] - E[x]² loses the square of that, all of them in float32.
@@ -17,28 +19,18 @@ LARGE_MEAN, SMALL_DEVIATION = 1_000, 0.01
 
 
 def large_mean(subject: Subject, dtype: torch.dtype) -> Errors:
-    """Outputs for x of mean 1000 and deviation 0.01, against the reference in float64."""
-    errors = Errors()
-    for shape in subject.few_shapes():
-        for options in subject.options:
-            if shape[1] % options.get("num_groups", 1):
-                continue
-            case = Case(shape, options)
-            layer, reference = build(subject.norm, case, dtype), subject.reference(case)
-            x = (LARGE_MEAN + SMALL_DEVIATION * upstream(shape, FLOAT64)).to(dtype)  # upstream: N(0, 1)
-            if isinstance(reference, TorchReference):
-                reference.module.to(FLOAT64)
-            reference.start(layer)
-            x.requires_grad_()
-            y = layer(x)
-            errors.compare(y, reference.train(x.detach().double()), case)
-            (y * upstream(shape, dtype)).sum().backward()
-            errors.require(x.grad is not None and bool(x.grad.isfinite().all()), f"gradient not finite: {case}")
-    return errors
+    """Outputs for x of mean 1000 and deviation 0.01."""
+    # upstream() is N(0, 1).
+    return _against_float64(subject, dtype, lambda shape: LARGE_MEAN + SMALL_DEVIATION * upstream(shape, FLOAT64))
 
 
 def constant_channels(subject: Subject, dtype: torch.dtype) -> Errors:
-    """A constant input: outputs as the reference's (β where the mean is subtracted), finite gradients."""
+    """Outputs for a constant x, which are β where the mean is subtracted."""
+    return _against_float64(subject, dtype, lambda shape: torch.full(shape, 7.0, dtype=FLOAT64))
+
+
+def _against_float64(subject: Subject, dtype: torch.dtype, make: Callable[[Shape], Tensor]) -> Errors:
+    """One training step on `make(shape)` beside the reference in float64; gradients must be finite."""
     errors = Errors()
     for shape in subject.few_shapes():
         for options in subject.options:
@@ -46,10 +38,10 @@ def constant_channels(subject: Subject, dtype: torch.dtype) -> Errors:
                 continue
             case = Case(shape, options)
             layer, reference = build(subject.norm, case, dtype), subject.reference(case)
-            x = torch.full(shape, 7.0, dtype=dtype, requires_grad=True)
             if isinstance(reference, TorchReference):
                 reference.module.to(FLOAT64)
             reference.start(layer)
+            x = make(shape).to(dtype).requires_grad_()
             y = layer(x)
             errors.compare(y, reference.train(x.detach().double()), case)
             (y * upstream(shape, dtype)).sum().backward()
