@@ -245,8 +245,8 @@ def _explain(problem: Any) -> str:
         return f"is required; one of {', '.join(_model_at(problem['loc'][:-1])[1])}"
     if kind in ("literal_error", "union_tag_invalid"):
         value = context["tag"] if kind == "union_tag_invalid" else problem["input"]
-        expected = context.get("expected_tags") or context["expected"]  # as in: True, 2 or 'inf'
-        choices = [_yaml(choice) for choice in re.split(r", | or ", expected)]
+        expected = context.get("expected_tags") or context["expected"]  # as in: 2 or 'inf'
+        choices = [choice.strip("'") for choice in re.split(r", | or ", expected)]
         close = _closest(value, choices) if isinstance(value, str) else None
         must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
         return f"{must}; got {_show(value)}{f'; did you mean {close}?' if close else ''}"
@@ -262,11 +262,6 @@ def _explain(problem: Any) -> str:
         return f"must be greater than or equal to {context['ge']:g}; got {given}"
     text = problem["msg"].replace("Input should", "must").replace("List should", "must")
     return f"{text[0].lower()}{text[1:]}; got {given}"
-
-
-def _yaml(choice: str) -> str:
-    """A choice as pydantic writes it → as a config file does."""
-    return {"True": "true", "False": "false"}.get(choice, choice.strip("'"))
 
 
 def _closest(word: str, words: list[str], cutoff: float = 0.6) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import REPOSITORY
 
 import bnbench
 from bnbench import verify
@@ -236,4 +237,5 @@ def test_a_wrong_sum_over_processes_is_caught(tmp_path, monkeypatch):
 
 def test_there_are_enough_of_them():
     assert len(MUTANTS) >= 20
+    assert f"tested: {len(MUTANTS)} mutants" in " ".join((REPOSITORY / "README.md").read_text().split())
     assert {norm for *_, norm, _ in MUTANTS.values()} >= set(verify.names()) - {"sync_batch"}
