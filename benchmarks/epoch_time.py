@@ -92,7 +92,8 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
             )
             loops[which] = partial(tutorial_epoch, model, optimizer, train_data, valid_data)
         else:
-            rows = train(model, optimizer, loaded.train, loaded.valid, epochs=repeats + 1, batch_size=64, seed=0)
+            splits = loaded.splits
+            rows = train(model, optimizer, splits.train, splits.valid, epochs=repeats + 1, batch_size=64, seed=0)
             loops[which] = partial(next, rows)
     seconds: dict[str, list[float]] = {which: [] for which in loops}
     for _ in range(repeats):

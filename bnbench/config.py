@@ -29,10 +29,15 @@ MAX_SEEDS = 10_000
 
 
 class DataConfig(Strict):
-    """The dataset, how much of it, and the batch size. Limits take the first images of a split."""
+    """The dataset, how much of it, and the batch size. Limits take the first images of a split.
+
+    `valid` holds that many of the last training images out, to validate on; the test images are then read
+    once, after the last epoch. Without it, validation is on the test images, as in the tutorial.
+    """
 
     dataset: Literal["mnist", "mnist5k", "fashion_mnist", "kmnist"] = "mnist"
     batch_size: int = Field(64, ge=1)
+    valid: int | None = Field(None, ge=1)
     train_limit: int | None = Field(None, ge=1)
     valid_limit: int | None = Field(None, ge=1)
     fallback: Literal["mnist5k", "error"] = "mnist5k"
@@ -127,13 +132,8 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _norm_fits_model_and_batch(self) -> Self:
-        dataset, batch_size = self.data.dataset, self.data.batch_size
-        for key, limit, images in zip(
-            ("train_limit", "valid_limit"), (self.data.train_limit, self.data.valid_limit), IMAGES[dataset], strict=True
-        ):
-            if limit is not None and limit > images:
-                raise key_error(f"data.{key}", f"{limit:,} is more than the {images:,} images of {dataset}")
-        images = self.data.train_limit or IMAGES[dataset][0]
+        batch_size = self.data.batch_size
+        images = self._training_images()
         if batch_size > images:
             raise key_error("data.batch_size", f"{batch_size:,} is more than the {images:,} training images")
         if isinstance(self.norm, NoNormConfig):
@@ -157,12 +157,32 @@ class Config(Strict):
             if 1 in (batch_size, images):
                 raise key_error("data.batch_size", one)
             batch = self.norm if isinstance(self.norm, BatchNormConfig) else None
-            if batch and not batch.evaluates_by_running_statistics and self.data.valid_limit == 1:
-                raise key_error("data.valid_limit", one)
+            if batch and not batch.evaluates_by_running_statistics and 1 in (self.data.valid, self.data.valid_limit):
+                raise key_error("data.valid" if self.data.valid == 1 else "data.valid_limit", one)
         if isinstance(self.norm, GhostBatchNormConfig) and self.norm.virtual_batch_size > batch_size:
             size = f"{self.norm.virtual_batch_size:,}"
             raise key_error("norm.virtual_batch_size", f"{size} is more than the {batch_size:,} images of a batch")
         return self
+
+    def _training_images(self) -> int:
+        """How many images there are to train on; refuses limits beyond what there is."""
+        data = self.data
+        all_training, all_test = IMAGES[data.dataset]
+        held_out = data.valid or 0
+        if held_out >= all_training:
+            raise key_error(
+                "data.valid", f"{held_out:,} leaves none of the {all_training:,} training images to train on"
+            )
+        training, validation = all_training - held_out, held_out or all_test
+        for key, limit, images in (
+            ("train_limit", data.train_limit, training),
+            ("valid_limit", data.valid_limit, validation),
+        ):
+            if limit is not None and limit > images:
+                left = f"that data.valid = {held_out:,} leaves" if key == "train_limit" else "that data.valid takes"
+                of = left if held_out else f"of {data.dataset}"
+                raise key_error(f"data.{key}", f"{limit:,} is more than the {images:,} images {of}")
+        return data.train_limit or training
 
     @property
     def hidden_bias(self) -> bool:

@@ -24,7 +24,7 @@ MAX_PROBLEMS = 20  # a message stays readable
 # Overrides that get no folder of their own: they make no other arm, or (device, threads) mostly the same one.
 NOT_IN_NAME = ("seeds", "name", "data.fallback", "device", "threads")
 
-SMOKE = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid_limit": 256, "train.epochs": 1}
+SMOKE: dict[str, Any] = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid_limit": 256, "train.epochs": 1}
 
 Location = tuple[str | int, ...]
 
@@ -83,6 +83,8 @@ def load_config(
             if tuple(key.split(".")) in origin:
                 raise ConfigError(f"--set {key}: --smoke sets it to {value}; leave one of the two out")
             _assign(data, tuple(key.split(".")), value, option="--smoke")
+        if isinstance(held_out := data["data"].get("valid"), int):
+            data["data"]["valid"] = min(held_out, SMOKE["data.valid_limit"])
         data["smoke"] = True
     if seeds is not None:
         try:

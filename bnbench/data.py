@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bnbench.config import DataConfig
 from bnbench.datasets import Dataset
 from bnbench.randomness import generator
 
@@ -36,18 +37,33 @@ def load_split(images: Tensor, labels: Tensor, limit: int | None, device: torch.
     return Split(pixels.to(device), labels[:limit].to(torch.int64).to(device))
 
 
-def load_splits(
-    dataset: Dataset,
-    train_limit: int | None,
-    valid_limit: int | None,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> tuple[Split, Split]:
-    """The training split, and the test images that validation uses."""
-    return (
-        load_split(dataset.train_images, dataset.train_labels, train_limit, device, dtype),
-        load_split(dataset.test_images, dataset.test_labels, valid_limit, device, dtype),
-    )
+@dataclass(frozen=True)
+class Splits:
+    """What a run trains on, validates on after every epoch, and is tested on at its end.
+
+    `test` is `valid` itself unless `held_out` training images are the ones to validate on.
+    """
+
+    train: Split
+    valid: Split
+    test: Split
+    held_out: int = 0
+
+
+def load_splits(dataset: Dataset, config: DataConfig, device: torch.device, dtype: torch.dtype) -> Splits:
+    """The splits of `config`. Held out are the last training images, in the dataset's fixed order."""
+    held_out = config.valid or 0
+    rest = len(dataset.train_labels) - held_out
+
+    def split(images: Tensor, labels: Tensor, limit: int | None) -> Split:
+        return load_split(images, labels, limit, device, dtype)
+
+    train = split(dataset.train_images[:rest], dataset.train_labels[:rest], config.train_limit)
+    if not held_out:
+        test = split(dataset.test_images, dataset.test_labels, config.valid_limit)
+        return Splits(train, test, test)
+    valid = split(dataset.train_images[rest:], dataset.train_labels[rest:], config.valid_limit)
+    return Splits(train, valid, split(dataset.test_images, dataset.test_labels, None), held_out)
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:

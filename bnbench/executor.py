@@ -113,7 +113,11 @@ def on_mnist5k(config: Config) -> Config:
     """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
     settings = config.model_dump()
     settings["data"]["dataset"] = "mnist5k"
-    for key, images in zip(("train_limit", "valid_limit"), IMAGES["mnist5k"], strict=True):
+    train_images, test_images = IMAGES["mnist5k"]
+    held_out = min(settings["data"]["valid"] or 0, test_images)
+    settings["data"]["valid"] = held_out or None
+    limits = {"train_limit": train_images - held_out, "valid_limit": held_out or test_images}
+    for key, images in limits.items():
         if settings["data"][key] is not None:
             settings["data"][key] = min(settings["data"][key], images)
     settings["name"] += ",data.dataset=mnist5k"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from bnbench import models
 from bnbench.config import CNNConfig, Config, MLPConfig, OptimizerConfig, SGDConfig
-from bnbench.data import Split, load_splits
+from bnbench.data import Splits, load_splits
 from bnbench.datasets import Dataset
 from bnbench.errors import ConfigError, RunError
 from bnbench.normconfig import BatchNormConfig, NoNormConfig, WeightNormConfig
@@ -22,7 +23,7 @@ from bnbench.norms.weight import start_from_data
 from bnbench.provenance import provenance
 from bnbench.randomness import generator
 from bnbench.results import EpochRow
-from bnbench.train import train
+from bnbench.train import evaluate, train
 from bnbench.writer import RunWriter, run_folder
 
 
@@ -32,8 +33,7 @@ class Loaded:
 
     name: str
     sha256: str
-    train: Split
-    valid: Split
+    splits: Splits
 
 
 START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
@@ -54,14 +54,8 @@ def resolve_device(config: Config) -> Config:
 
 
 def load(config: Config, dataset: Dataset, sha256: str) -> Loaded:
-    train_split, valid_split = load_splits(
-        dataset,
-        config.data.train_limit,
-        config.data.valid_limit,
-        torch.device(config.device),
-        getattr(torch, config.dtype),
-    )
-    return Loaded(config.data.dataset, sha256, train_split, valid_split)
+    splits = load_splits(dataset, config.data, torch.device(config.device), getattr(torch, config.dtype))
+    return Loaded(config.data.dataset, sha256, splits)
 
 
 def build_model(config: Config) -> nn.Sequential:
@@ -114,10 +108,16 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
     Raises RunError where it fails; that and an interruption are written to the folder, epochs kept.
     """
     torch.set_num_threads(config.threads)
+    splits = data.splits
     model = build_model(config)
     about = {
         "dataset": {"name": data.name, "sha256": data.sha256},
-        "split": {"train_images": len(data.train), "valid_images": len(data.valid), "valid_from": "test"},
+        "split": {
+            "train_images": len(splits.train),
+            "valid_images": len(splits.valid),
+            "valid_from": "train" if splits.held_out else "test",
+            "held_out": splits.held_out,
+        },
         "parameters": models.parameter_count(model),
         "provenance": provenance(),
     }
@@ -126,13 +126,13 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
     status = "complete"
     try:
         if isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
-            start_from_data(model, data.train.images[:START_IMAGES].float().cpu())
+            start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
         model.to(torch.device(config.device), getattr(torch, config.dtype))
         rows = train(
             model,
             build_optimizer(config.train.optimizer, model),
-            data.train,
-            data.valid,
+            splits.train,
+            splits.valid,
             epochs=config.train.epochs,
             batch_size=config.data.batch_size,
             seed=config.seed,
@@ -143,7 +143,8 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
             on_row(row)
             if row.diverged:
                 status = "diverged"
-        writer.finish(status, weights=_state_dict_bytes(model))
+        final = {} if status == "diverged" else _judge(model, splits)
+        writer.finish(status, weights=_state_dict_bytes(model), **final)
     except KeyboardInterrupt:
         with suppress(RunError):  # a full disk must not swallow the signal
             writer.finish("interrupted")
@@ -153,6 +154,19 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
         writer.finish("failed", reason=reason)
         raise RunError(reason) from error
     return status
+
+
+def _judge(model: nn.Module, splits: Splits) -> dict[str, Any]:
+    """What the trained network gives on the test images: its mistakes and, if they are read only now, its metrics."""
+    judged = evaluate(model, splits.test)
+    labels, predicted = splits.test.labels.tolist(), judged.predicted.tolist()
+    mistakes = [(i, y, p) for i, (y, p) in enumerate(zip(labels, predicted, strict=True)) if y != p]
+    if not splits.held_out:
+        return {"mistakes": mistakes}
+    return {
+        "mistakes": mistakes,
+        "test": {"images": len(labels), "loss": judged.loss, "accuracy": judged.accuracy},
+    }
 
 
 def _state_dict_bytes(model: nn.Module) -> bytes:

@@ -78,7 +78,8 @@ def result_line(run: Run) -> str:
     if run.status == "diverged":
         return f"{what}: diverged in epoch {len(run.rows)} → {run.path}"
     best = max(run.rows, key=lambda row: row.valid_accuracy)
+    test = f", test accuracy {100 * run.test.accuracy:.2f} %" if run.test else ""
     return (
         f"{what}: valid accuracy {100 * run.rows[-1].valid_accuracy:.2f} % after epoch {len(run.rows)}"
-        f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}) → {run.path}"
+        f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}){test} → {run.path}"
     )

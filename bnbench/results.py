@@ -4,7 +4,8 @@
       config.yaml   the resolved config, every default written out; `bnbench run` takes it as it is
       metrics.csv   METRICS, a row an epoch; the same bytes at every rerun
       timing.csv    TIMING, a row an epoch
-      run.json      status, digest, data, parameters, provenance, final metrics
+      mistakes.csv  MISTAKES, a row for each test image that the final network gets wrong
+      run.json      status, digest, data, parameters, provenance, final metrics; test metrics if read only then
       model.pt      final weights (a state_dict)
 
 Every file is replaced as a whole. run.json says "running" before training starts, and its last
@@ -17,6 +18,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from bnbench.files import read_bounded
 SCHEMA_VERSION = 1
 METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 TIMING = ("epoch", "train_seconds", "valid_seconds")
-FILES = ("config.yaml", "metrics.csv", "timing.csv", "run.json", "model.pt")
+MISTAKES = ("image", "label", "predicted")
+FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt")
 FINISHED = ("complete", "diverged")  # a run that diverged is a result
 UNFINISHED = ("running", "interrupted", "failed")
 MAX_BYTES = 10_000_000
@@ -55,6 +58,15 @@ def final_metrics(row: EpochRow) -> dict[str, float | None]:
 
 
 @dataclass(frozen=True)
+class Test:
+    """The one reading of the test images, after the last epoch, of a run that validates on others."""
+
+    images: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Run:
     """A run as read back from its folder."""
 
@@ -68,9 +80,22 @@ class Run:
     dataset_sha256: str
     train_images: int
     valid_images: int
+    held_out: int  # training images that validation is on; 0: it is on the test images
     epochs: int  # asked for; `rows` has as many when the run is complete
     parameters: int
     rows: tuple[EpochRow, ...]
+    test: Test | None  # of a complete run with images held out
+    provenance: dict[str, Any]
+
+    @property
+    def test_images(self) -> int:
+        """How many test images its final network was judged on."""
+        return self.test.images if self.test else self.valid_images
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the final network on the test images, which are those of validation unless others were held out."""
+        return self.test.accuracy if self.test else self.rows[-1].valid_accuracy
 
 
 def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
@@ -117,9 +142,12 @@ def read_run(folder: Path) -> Run:
             dataset_sha256=_checked(about["dataset"]["sha256"], str),
             train_images=_checked(about["split"]["train_images"], int),
             valid_images=_checked(about["split"]["valid_images"], int),
+            held_out=_checked(about["split"].get("held_out", 0), int),
             epochs=_checked(about["epochs"], int),
             parameters=_checked(about["parameters"], int),
             rows=_read_rows(folder),
+            test=_read_test(about.get("test")),
+            provenance=_checked(about.get("provenance", {}), dict),
         )
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{folder / 'run.json'}: lacks or misstates {error}") from None
@@ -131,9 +159,41 @@ def read_run(folder: Path) -> Run:
         raise ResultsError(f"{folder / 'metrics.csv'}: has no epochs, but the run is {run.status}")
     if run.status == "complete" and len(run.rows) != run.epochs:
         raise ResultsError(f"{folder}: has metrics and timing of {len(run.rows)} epochs, not of {run.epochs}")
+    if run.status == "complete" and not all(math.isfinite(row.train_loss + row.valid_loss) for row in run.rows):
+        raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that is not finite, but the run is complete")
+    if run.status == "complete" and (run.test is None) is (run.held_out > 0):
+        raise ResultsError(f"{folder / 'run.json'}: test metrics belong to runs with images held out, and only to them")
     if run.status in FINISHED and about.get("final") != final_metrics(run.rows[-1]):
         raise ResultsError(f"{folder / 'metrics.csv'}: does not end as run.json says that the run did")
     return run
+
+
+def _read_test(value: Any) -> Test | None:
+    if value is None:
+        return None
+    test = Test(_checked(value["images"], int), _checked(value["loss"], float), _checked(value["accuracy"], float))
+    if test.images < 1 or not 0 <= test.accuracy <= 1 or not math.isfinite(test.loss):
+        raise TypeError("impossible test metrics")
+    return test
+
+
+def read_mistakes(run: Run) -> list[int]:
+    """The test images (counted from 0) that the final network of a complete run gets wrong.
+
+    Raises ResultsError where the file is missing or is not what run.json says.
+    """
+    path = run.path / "mistakes.csv"
+    header, *lines = _read(path).split("\n")
+    if header != ",".join(MISTAKES) or not lines or lines.pop() != "":
+        raise ResultsError(f"{path}: is not a whole table of {','.join(MISTAKES)}")
+    if not all(map(_MISTAKE.fullmatch, lines)):
+        raise ResultsError(f"{path}: has a row that is not three whole numbers")
+    wrong = [int(line.partition(",")[0]) for line in lines]
+    if any(a >= b for a, b in pairwise([*wrong, run.test_images])):
+        raise ResultsError(f"{path}: has images out of order, or that the test set does not have")
+    if len(wrong) != run.test_images - round(run.test_accuracy * run.test_images):
+        raise ResultsError(f"{path}: has {len(wrong)} mistakes, which is not what the accuracy of the run says")
+    return wrong
 
 
 def _checked(value: Any, kind: type) -> Any:
@@ -208,4 +268,5 @@ def _read_csv(path: Path, header: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
+_MISTAKE = re.compile(r"[0-9]{1,9},[0-9],[0-9]", flags=re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[-+]?[0-9]{1,3})?|nan|-?inf", flags=re.ASCII)

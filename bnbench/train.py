@@ -44,6 +44,15 @@ class _Sums:
         self.worst = torch.maximum(self.worst, mean_loss.detach().to(self.worst.dtype))
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss and accuracy (correct / total) over images, and the digit predicted of each, (N,) int64."""
+
+    loss: float
+    accuracy: float
+    predicted: Tensor
+
+
 def train(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -70,17 +79,16 @@ def train(
         trained = _clock(train_split)
         valid = evaluate(model, valid_split)
         end = _clock(train_split)
-        valid_loss = valid.loss.item() / len(valid_split)
         row = EpochRow(
             epoch=epoch,
             train_loss=sums.loss.item() / len(train_split),
             train_accuracy=sums.correct.item() / len(train_split),
-            valid_loss=valid_loss,
-            valid_accuracy=valid.correct.item() / len(valid_split),
+            valid_loss=valid.loss,
+            valid_accuracy=valid.accuracy,
             train_seconds=round(trained - start, 6),
             valid_seconds=round(end - trained, 6),
             # Not "worst > …": NaN is no number's equal. The last step's damage shows in validation alone.
-            diverged=not (sums.worst.item() <= DIVERGED_LOSS and valid_loss <= DIVERGED_LOSS),
+            diverged=not (sums.worst.item() <= DIVERGED_LOSS and valid.loss <= DIVERGED_LOSS),
         )
         yield row
         if row.diverged:
@@ -104,14 +112,16 @@ def _train_epoch(
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split) -> _Sums:
-    """Loss and correct answers over every image of `split`, in evaluation mode."""
+def evaluate(model: nn.Module, split: Split) -> Evaluation:
+    """Judge `model` in evaluation mode by every image of `split`."""
     model.eval()
-    sums = _Sums.zero(split.device)
+    sums, predicted = _Sums.zero(split.device), []
     for chunk in chunks(len(split), EVAL_BATCH):
         logits, labels = model(split.images[chunk]), split.labels[chunk]
         sums.add(logits, labels, F.cross_entropy(logits, labels))
-    return sums
+        predicted.append(logits.argmax(1))
+    n = len(split)
+    return Evaluation(sums.loss.item() / n, sums.correct.item() / n, torch.cat(predicted))
 
 
 def _clock(split: Split) -> float:

@@ -16,7 +16,17 @@ from pydantic import ValidationError
 from bnbench.config import Config
 from bnbench.errors import ResultsError, RunError
 from bnbench.files import write_atomic
-from bnbench.results import FILES, METRICS, SCHEMA_VERSION, TIMING, EpochRow, final_metrics, read_config, read_run
+from bnbench.results import (
+    FILES,
+    METRICS,
+    MISTAKES,
+    SCHEMA_VERSION,
+    TIMING,
+    EpochRow,
+    final_metrics,
+    read_config,
+    read_run,
+)
 
 
 def run_folder(out: Path, config: Config) -> Path:
@@ -118,10 +128,22 @@ class RunWriter:
         self._write("metrics.csv", _dump_csv(METRICS, self._rows))
         self._write("timing.csv", _dump_csv(TIMING, self._rows))
 
-    def finish(self, status: str, *, weights: bytes | None = None, reason: str | None = None) -> None:
-        """Write the weights, then the last status."""
+    def finish(
+        self,
+        status: str,
+        *,
+        weights: bytes | None = None,
+        mistakes: Sequence[tuple[int, int, int]] | None = None,
+        test: dict[str, float] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Write the weights, the mistakes (MISTAKES, by image) and the test metrics, then the last status."""
         if weights is not None:
             self._write("model.pt", weights)
+        if mistakes is not None:
+            rows = [",".join(map(str, row)) for row in mistakes]
+            self._write("mistakes.csv", "\n".join([",".join(MISTAKES), *rows, ""]).encode())
+        self._json["test"] = test
         self._json["status"] = status
         self._json["ended"] = _now()
         if reason is not None:

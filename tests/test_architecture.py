@@ -48,7 +48,7 @@ ARROWS = {
     "provenance": set(),
     "progress": {"config", "console", "results"},
     "datasets": {"errors", "files"},
-    "data": {"datasets", "randomness"},
+    "data": {"config", "datasets", "randomness"},
     "norms": {"norms"},
     **{f"norms.{family}": {"norms"} for family in FAMILIES},
     "models": {"randomness"},

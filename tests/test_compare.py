@@ -261,12 +261,17 @@ def test_a_path_that_is_not_there_hides_no_other(bnbench, results, tmp_path):
 def test_a_loss_that_is_infinite_is_strict_json(bnbench, tmp_path):
     path = make_run(tmp_path / "r", "a", 0, [0.5])
     (path / "metrics.csv").write_text(",".join(METRICS) + "\n1,inf,0.49,2.0,0.5\n")
-    edit(path, final={"epoch": 1, "train_loss": None, "train_accuracy": 0.49, "valid_loss": 2.0, "valid_accuracy": 0.5})
-    text = bnbench("compare", tmp_path / "r", "--per-epoch", "--format", "json").stdout
+    edit(
+        path,
+        status="diverged",
+        final={"epoch": 1, "train_loss": None, "train_accuracy": 0.49, "valid_loss": 2.0, "valid_accuracy": 0.5},
+    )
+    text = bnbench("compare", tmp_path / "r", "--format", "json").stdout
     (group,) = json.loads(text, parse_constant=pytest.fail)["groups"]
-    assert group["epochs"] == 1  # the rows do not take the place of the group's own settings
-    (row,) = group["per_epoch"]
-    assert row["train_loss"] is None and row["valid_loss"] == 2.0
+    assert group["arms"][0]["diverged"] == 1
+    edit(path, status="complete")  # which no run with such a loss is
+    result = bnbench("compare", tmp_path / "r")
+    assert result.exit_code == 3 and "loss that is not finite, but the run is complete" in result.stderr
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "json"])

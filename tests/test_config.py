@@ -206,11 +206,34 @@ def test_overrides_change_the_config_and_its_name(write):
             "data.valid_limit=10001",
             "--set data.valid_limit=10001: data.valid_limit: 10,001 is more than the 10,000 images of mnist",
         ),
+        (
+            "data.valid=60000",
+            "--set data.valid=60000: data.valid: 60,000 leaves none of the 60,000 training images to train on",
+        ),
         ("norm=[1", "--set norm=[1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )
 def test_a_wrong_override_is_named(write, override, problem):
     assert problems(write(GOOD), override) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["data.valid=5000", "data.train_limit=55001"], "55,001 is more than the 55,000 images that"),
+        (["data.valid=5000", "data.valid_limit=5001"], "5,001 is more than the 5,000 images that data.valid takes"),
+        (["data.valid=59990"], "64 is more than the 10 training images"),
+        (["data.valid=1", "norm={type: batch, track_running_stats: false}"], "data.valid: batch norm of a vector needs at least 2"),
+    ],
+)  # fmt: skip
+def test_what_is_held_out_leaves_enough(write, overrides, problem):
+    with pytest.raises(ConfigError, match=problem):
+        load_config(write(GOOD), overrides)
+
+
+def test_a_smoke_run_holds_out_no_more_than_it_validates_on(write):
+    config = load_config(write(GOOD), ["data.valid=5000"], smoke=True)
+    assert (config.data.valid, config.data.valid_limit, config.data.train_limit) == (256, 256, 512)
 
 
 def test_two_configs_of_one_name_are_refused(write):

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bnbench.config import DataConfig
 from bnbench.data import batches, chunks, load_split, load_splits
 from bnbench.randomness import generator
 
@@ -65,7 +66,21 @@ def test_pixels_go_from_minus_one_to_one(dtype):
 
 
 def test_limits_take_the_first_images(mnist5k):
-    train, valid = load_splits(mnist5k, 30, 20, CPU, torch.float32)
-    assert len(train) == 30 and len(valid) == 20
-    assert train.labels.tolist() == list(range(10)) * 3
-    assert torch.equal(train.labels, mnist5k.train_labels[:30].long())
+    splits = load_splits(mnist5k, DataConfig(train_limit=30, valid_limit=20, batch_size=10), CPU, torch.float32)
+    assert len(splits.train) == 30 and len(splits.valid) == 20
+    assert splits.train.labels.tolist() == list(range(10)) * 3
+    assert torch.equal(splits.train.labels, mnist5k.train_labels[:30].long())
+    assert splits.test is splits.valid and splits.held_out == 0  # without data.valid, as in the tutorial
+
+
+def test_held_out_are_the_last_training_images_and_the_test_images_stay_apart(mnist5k):
+    splits = load_splits(mnist5k, DataConfig(valid=500, train_limit=3_400, valid_limit=100), CPU, torch.float32)
+    assert splits.held_out == 500
+    assert torch.equal(splits.train.labels, mnist5k.train_labels[:3_400].long())
+    assert torch.equal(splits.valid.labels, mnist5k.train_labels[3_500:3_600].long())
+    assert torch.equal(splits.test.labels, mnist5k.test_labels.long())
+    whole = load_splits(mnist5k, DataConfig(valid=500), CPU, torch.float32)
+    assert [len(split) for split in (whole.train, whole.valid, whole.test)] == [3_500, 500, 1_000]
+    assert not {image.numpy().tobytes() for image in whole.valid.images} & {
+        image.numpy().tobytes() for image in whole.train.images
+    }

@@ -14,11 +14,11 @@ import pytest
 import torch
 import yaml
 
-from bnbench import experiment, writer
+from bnbench import experiment, train, writer
 from bnbench.errors import RunError
-from bnbench.results import METRICS, TIMING, read_run
+from bnbench.results import METRICS, TIMING, read_mistakes, read_run
 
-FILES = ["config.yaml", "metrics.csv", "model.pt", "run.json", "timing.csv"]
+FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
 
 
 def contents(folder):
@@ -37,7 +37,8 @@ def test_a_run_directory(bnbench, tiny, tmp_path):
     about = json.loads((folder / "run.json").read_text())
     assert about["status"] == "complete" and about["schema_version"] == 1 and about["smoke"] is False
     assert about["dataset"]["name"] == "mnist5k" and len(about["dataset"]["sha256"]) == 64
-    assert about["split"] == {"train_images": 200, "valid_images": 100, "valid_from": "test"}
+    assert about["split"] == {"train_images": 200, "valid_images": 100, "valid_from": "test", "held_out": 0}
+    assert about["test"] is None
     assert about["parameters"] == 784 * 8 + 8 + 16 + 8 * 10 + 10
     assert about["final"]["valid_accuracy"] == float(metrics[2].split(",")[4])
     assert about["provenance"]["torch"] == version("torch")
@@ -52,12 +53,47 @@ def test_a_run_directory(bnbench, tiny, tmp_path):
     )
 
 
+def test_mistakes_are_those_of_the_final_network(bnbench, tiny, tmp_path, mnist5k):
+    from bnbench.configfile import load_config
+    from bnbench.experiment import build_model
+
+    bnbench("run", tiny)
+    run = read_run(tmp_path / "results/tiny/seed-0")
+    model = build_model(load_config(tiny)).eval()
+    model.load_state_dict(torch.load(run.path / "model.pt", weights_only=True))
+    predicted = model(mnist5k.test_images[:100].unsqueeze(1) / 127.5 - 1).argmax(1)
+    expected = [
+        f"{i},{label},{digit}"
+        for i, (label, digit) in enumerate(zip(mnist5k.test_labels[:100].tolist(), predicted.tolist(), strict=True))
+        if label != digit
+    ]
+    assert (run.path / "mistakes.csv").read_text().split("\n") == ["image,label,predicted", *expected, ""]
+    assert read_mistakes(run) == [int(row.split(",")[0]) for row in expected]
+    assert run.test_accuracy == run.rows[-1].valid_accuracy == pytest.approx(1 - len(expected) / 100)
+
+
+def test_with_images_held_out_the_test_set_is_read_once_at_the_end(bnbench, tiny, tmp_path, monkeypatch):
+    judged = []
+    evaluate = train.evaluate
+    for module in (train, experiment):
+        monkeypatch.setattr(module, "evaluate", lambda m, split: judged.append(len(split)) or evaluate(m, split))
+    result = bnbench("run", tiny, "--set", "data.valid=150", "--set", "data.valid_limit=null")
+    assert result.exit_code == 0, result.stderr
+    assert judged == [150, 150, 1_000]
+    run = read_run(next((tmp_path / "results").glob("*/seed-0")))
+    about = json.loads((run.path / "run.json").read_text())
+    assert about["split"] == {"train_images": 200, "valid_images": 150, "valid_from": "train", "held_out": 150}
+    assert about["test"]["images"] == 1_000 and about["test"]["accuracy"] == run.test_accuracy
+    assert f"test accuracy {100 * run.test_accuracy:.2f} %" in result.stdout
+    assert len(read_mistakes(run)) == round(1_000 * (1 - run.test_accuracy))
+
+
 def test_the_same_bytes_again(bnbench, tiny, tmp_path):
     for out in ("a", "b"):
         assert bnbench("run", tiny, "--seeds", "0..1", "--out", out, "--quiet").exit_code == 0
     for seed in ("seed-0", "seed-1"):
         a, b = (contents(tmp_path / out / "tiny" / seed) for out in ("a", "b"))
-        for name in ("metrics.csv", "config.yaml", "model.pt"):
+        for name in ("metrics.csv", "mistakes.csv", "config.yaml", "model.pt"):
             assert a[name] == b[name], name
     assert a["metrics.csv"] != contents(tmp_path / "a" / "tiny" / "seed-0")["metrics.csv"]
 

@@ -127,9 +127,11 @@ def test_evaluation_counts_every_image_and_changes_nothing(mnist5k):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     graphs = []
     model.register_forward_hook(lambda module, _, logits: graphs.append(logits.requires_grad))
-    sums = evaluate(model, split)
+    judged = evaluate(model, split)
     assert graphs == [False, False]  # two chunks, the odd image in the second; no graph is built
-    assert sums.correct == (model(split.images).argmax(1) == split.labels).sum()
+    predicted = model(split.images).argmax(1)
+    assert torch.equal(judged.predicted, predicted)
+    assert judged.accuracy == (predicted == split.labels).sum().item() / 2_001
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
