@@ -1,143 +1,260 @@
-"""Runs → arms → tables. Reads results folders only; no torch.
+"""Groups of arms → rows with statistics: what each arm reached, and how it differs from its baseline.
 
-An arm is a config without its seed; arms stand in one table when they share dataset, images, epochs
-and whether they are smoke runs. An unfinished run is left out, a diverged one counted apart; both are named.
+compare(collect([Path("results")]), Question(target=0.97)) → a Table for each group
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import difflib
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import pandas as pd
+from bnbench.arms import Arm, Comparison, Group
+from bnbench.errors import ConfigError, ResultsError
+from bnbench.inference import Difference, Mean, difference, holm, mean_interval, two_way_bootstrap
+from bnbench.results import Run, read_mistakes
 
-from bnbench.errors import ResultsError
-from bnbench.results import FINISHED, Run, find_runs, read_run
-
-METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
-
-
-@dataclass(frozen=True, order=True)
-class Group:
-    """What arms must share to be compared."""
-
-    smoke: bool
-    dataset: str
-    dataset_sha256: str
-    train_images: int
-    valid_images: int
-    epochs: int
-
-    def title(self) -> str:
-        return (
-            f"{'smoke runs: ' if self.smoke else ''}{self.dataset}, {self.train_images:,} training and"
-            f" {self.valid_images:,} test images, {self.epochs} epoch{'s' if self.epochs > 1 else ''}"
-        )
+METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
+At = Literal["final", "best"] | int
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The runs of each group, by arm and seed, and a sentence on each run that was left out."""
+class Question:
+    """What is asked of every arm. Accuracies and targets are fractions."""
 
-    groups: dict[Group, list[Run]]
-    notes: list[str]
+    metric: str = "valid_accuracy"
+    at: At = "final"  # the last epoch, each run's best, or an epoch counted from 1
+    baseline: str | None = None  # a label; None: the arm without a norm that is most alike
+    target: float | None = None
+    early: int | None = None  # the first epochs, of which the mean is asked
+    bootstrap: bool = False
 
+    @property
+    def is_loss(self) -> bool:
+        return self.metric.endswith("loss")
 
-def collect(paths: Sequence[Path]) -> Comparison:
-    """Read every run at or below `paths`. Raises ResultsError where not one can be shown."""
-    notes: list[str] = []
-    found: dict[tuple[str, str, int], Run] = {}
-    for folder in find_runs(paths, notes):
-        try:
-            run = read_run(folder)
-        except ResultsError as error:
-            notes.append(f"left out, unreadable: {error}")
-            continue
-        if run.status not in FINISHED:
-            notes.append(f"left out, not finished ({run.status}): {folder}")
-            continue
-        first = found.setdefault((run.name, run.digest, run.seed), run)
-        if first is not run:
-            how = (
-                "the same run, to the last digit,"
-                if _metrics(first) == _metrics(run)
-                else "with other metrics, the same run"
-            )
-            notes.append(f"left out, {how} as {first.path}: {folder}")
-    if not found:
-        where = " ".join(map(str, paths))
-        raise ResultsError("\n".join([*notes, f"{where}: no finished run to compare; bnbench run makes one"]))
-    groups: dict[Group, list[Run]] = defaultdict(list)
-    for _, run in sorted(found.items()):
-        groups[
-            Group(run.smoke, run.dataset, run.dataset_sha256, run.train_images, run.valid_images, run.epochs)
-        ].append(run)
-        if run.status == "diverged":
-            notes.append(f"diverged after epoch {len(run.rows)}, so in no mean: {run.path}")
-    return Comparison(dict(sorted(groups.items())), notes)
+    def of(self, metric: str) -> "Question":
+        """The same question of another metric."""
+        return replace(self, metric=metric)
+
+    @property
+    def column(self) -> str:
+        """What the metric at that time is called in machine formats: final_valid_accuracy, epoch3_train_loss."""
+        if self.metric.startswith("test_"):
+            return self.metric
+        return f"{f'epoch{self.at}' if isinstance(self.at, int) else self.at}_{self.metric}"
 
 
-def _metrics(run: Run) -> list[tuple[float, ...]]:
-    return [tuple(getattr(row, name) for name in METRICS) for row in run.rows]
+@dataclass(frozen=True)
+class Reached:
+    """When an arm's runs first reached the target. Those that did not are counted as later than all others."""
+
+    k: int
+    n: int
+    epochs: float  # median over all n; infinite where half or more had not
+    seconds: float  # of training, up to the end of that epoch
 
 
-def arm_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row an arm: means and sample standard deviations over the seeds of its complete runs.
+@dataclass
+class Row:
+    """One arm of a table. Means are over its complete runs; None where it has none, or was not asked."""
 
-    Accuracies are fractions. A standard deviation of one seed, and everything of an arm whose runs
-    all diverged, is NaN. `best` is each seed's best epoch, chosen on the images that it is measured
-    on. `epoch_seconds` is the median training time of an epoch, over epochs and seeds.
+    arm: Arm
+    value: Mean | None  # the metric that was asked for
+    best: Mean | None  # the same at each run's best epoch
+    early: Mean | None  # … and over its first epochs
+    test: Mean | None  # accuracy on the test images, where validation is on others
+    epoch_seconds: float | None  # median training time of an epoch
+    parameters: int
+    baseline: Arm | None = None  # itself in the baseline's own row
+    difference: Difference | None = None
+    p_holm: float | None = None
+    bootstrap: tuple[float, float] | None = None  # interval of the difference in test accuracy
+    reached: Reached | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.baseline is self.arm
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the interval of its difference, and the bootstrap's if asked for, leaves 0 out."""
+        if self.difference is None or self.difference.low is None or self.difference.covers_zero:
+            return False
+        return self.bootstrap is None or not self.bootstrap[0] <= 0 <= self.bootstrap[1]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A group's rows: each baseline, then the arms that are compared with it."""
+
+    group: Group
+    question: Question
+    rows: list[Row]
+
+    @property
+    def compared(self) -> list[Row]:
+        return [row for row in self.rows if row.difference is not None]
+
+
+def compare(comparison: Comparison, question: Question) -> list[Table]:
+    """Answer `question` for every group that can; the others are named in the comparison's notes.
+
+    Raises ConfigError where no group can, or the baseline is nowhere.
     """
-    arms = pd.DataFrame(
-        [(run.name, run.digest, run.parameters, run.status == "diverged") for run in runs],
-        columns=["arm", "digest", "parameters", "diverged"],
-    )
-    table = arms.groupby(["arm", "digest"], sort=False).agg(
-        diverged=("diverged", "sum"), parameters=("parameters", "first")
-    )
-    epochs = epoch_rows(runs)
-    accuracy = epochs.groupby(["arm", "digest", "seed"])["valid_accuracy"].agg(["last", "max"])
-    accuracy = accuracy.groupby(level=["arm", "digest"]).agg(["count", "mean", "std"])
-    table["seeds"] = accuracy["last", "count"]
-    for column, which in (("final", "last"), ("best", "max")):
-        table[f"{column}_valid_accuracy"] = accuracy[which, "mean"]
-        table[f"{column}_valid_accuracy_sd"] = accuracy[which, "std"]
-    table["epoch_seconds"] = epochs.groupby(["arm", "digest"])["train_seconds"].median()
-    table["seeds"] = table["seeds"].fillna(0).astype(int)
-    columns = [
-        "arm",
-        "digest",
-        "seeds",
-        "diverged",
-        "final_valid_accuracy",
-        "final_valid_accuracy_sd",
-        "best_valid_accuracy",
-        "best_valid_accuracy_sd",
-        "epoch_seconds",
-        "parameters",
+    chosen = None if question.baseline is None else _named(comparison.arms(), question.baseline)
+    tables = []
+    for group, arms in comparison.groups.items():
+        reason = _cannot(group, question)
+        if reason is not None:
+            comparison.notes.append(f"not shown: {group.title()}: {reason}")
+            continue
+        rows = [_row(arm, question) for arm in arms]
+        if chosen is None:
+            for row in rows:
+                row.baseline = _baseline(row.arm, arms, comparison.notes)
+        else:
+            named = next((arm for arm in arms if arm.label == chosen), None)
+            if named is None:
+                comparison.notes.append(f"no baseline {chosen} among: {group.title()}")
+            for row in rows:
+                row.baseline = named
+        of_arm = {id(row.arm): row for row in rows}
+        for row in rows:
+            if row.baseline is not None and not row.is_baseline:
+                _set_difference(row, of_arm[id(row.baseline)], question, comparison.notes)
+        ps = [row.difference.p if row.difference else None for row in rows]
+        for row, p in zip(rows, holm(ps), strict=True):
+            row.p_holm = p
+        rows.sort(key=lambda row: (row.baseline is None, row.baseline and row.baseline.label, not row.is_baseline))
+        tables.append(Table(group, question, rows))
+    if not tables:
+        raise ConfigError("\n".join(note for note in comparison.notes if note.startswith("not shown")))
+    return tables
+
+
+def _cannot(group: Group, question: Question) -> str | None:
+    if isinstance(question.at, int) and question.at > group.epochs:
+        return f"--at {question.at} is beyond its last epoch"
+    if question.metric.startswith("test_") and not group.held_out:
+        return f"--metric {question.metric} is of runs with data.valid; here valid_accuracy is of the test images"
+    return None
+
+
+def _named(arms: Sequence[Arm], name: str) -> str:
+    """The label of the arm that --baseline names."""
+    found = {arm.label for arm in arms if name in (arm.label, arm.name)}
+    if len(found) == 1:
+        return found.pop()
+    labels = sorted(found or {arm.label for arm in arms})
+    if found:
+        raise ConfigError(f"--baseline {name}: names {len(found)} arms; choose one of {', '.join(labels)}")
+    close = difflib.get_close_matches(name, labels, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the arms are {', '.join(labels[:20])}"
+    raise ConfigError(f"--baseline {name}: no such arm; {hint}")
+
+
+def _baseline(arm: Arm, arms: Sequence[Arm], notes: list[str]) -> Arm | None:
+    """The arm without a norm that shares the arm's kind of model and most of its other settings.
+
+    None where there is none, or where two are equally near: then --baseline has to name one.
+    """
+
+    def distance(other: Arm) -> int:
+        return sum(
+            arm.config.get(key) != other.config.get(key)
+            for key in arm.config.keys() | other.config.keys()
+            if not key.startswith("norm.") and key != "model.bias"
+        )
+
+    plain = [
+        other
+        for other in arms
+        if other.config.get("norm.type") == "none" and other.config.get("model.type") == arm.config.get("model.type")
     ]
-    return table.reset_index()[columns]
+    if not plain:
+        return None
+    first, *others = sorted(plain, key=distance)
+    if others and distance(first) == distance(others[0]):
+        notes.append(
+            f"{arm.label}: no baseline, {first.label} and {others[0].label} being equally near; --baseline chooses"
+        )
+        return None
+    return first
 
 
-def epoch_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """The tutorial's lines: for each epoch, each arm's means over its complete runs, one under the other."""
-    epochs = epoch_rows(runs)
-    epochs["seconds"] = epochs["train_seconds"] + epochs["valid_seconds"]
-    groups = epochs.groupby(["epoch", "arm", "digest"])
-    table = groups.agg(seeds=("seed", "count"), **{name: (name, "mean") for name in METRICS})
-    for name in METRICS:
-        table[f"{name}_sd"] = groups[name].std()
-    table["seconds"] = groups["seconds"].median()
-    return table.reset_index()
+def _row(arm: Arm, question: Question) -> Row:
+    runs = arm.complete
+    seconds = [row.train_seconds for run in runs for row in run.rows]
+    per_epoch = not question.metric.startswith("test_")
+    return Row(
+        arm,
+        value=mean_of(arm, question),
+        best=mean_of(arm, replace(question, at="best")) if per_epoch else None,
+        early=_mean([_early(run, question) for run in runs]) if per_epoch and question.early else None,
+        test=_mean([run.test.accuracy for run in runs if run.test]),
+        epoch_seconds=statistics.median(seconds) if seconds else None,
+        parameters=arm.runs()[0].parameters,
+        reached=_reached([*runs, *arm.diverged], question),
+    )
 
 
-def epoch_rows(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row for each epoch of each complete run: arm, digest, seed and the columns of its CSVs."""
-    rows = [
-        {"arm": run.name, "digest": run.digest, "seed": run.seed, **vars(row)}
-        for run in runs
-        if run.status == "complete"
-        for row in run.rows
-    ]
-    columns = ["arm", "digest", "seed", "epoch", *METRICS, "train_seconds", "valid_seconds"]
-    return pd.DataFrame(rows, columns=columns)
+def mean_of(arm: Arm, question: Question) -> Mean | None:
+    """The metric that is asked for, over the arm's complete runs."""
+    return _mean(list(by_seed(arm, question).values()))
+
+
+def _mean(values: Sequence[float]) -> Mean | None:
+    return mean_interval(values) if values else None
+
+
+def by_seed(arm: Arm, question: Question) -> dict[int, float]:
+    """The metric that is asked for, of each complete run."""
+    metric, runs = question.metric, arm.complete
+    if metric.startswith("test_"):
+        return {run.seed: getattr(run.test, metric.removeprefix("test_")) for run in runs if run.test}
+    if question.at == "best":
+        choose: Callable[..., float] = min if question.is_loss else max
+        return {run.seed: choose(getattr(row, metric) for row in run.rows) for run in runs}
+    which = -1 if question.at == "final" else question.at - 1
+    return {run.seed: getattr(run.rows[which], metric) for run in runs}
+
+
+def _early(run: Run, question: Question) -> float:
+    values = [getattr(row, question.metric) for row in run.rows[: question.early]]
+    return math.fsum(values) / len(values)
+
+
+def _reached(runs: Sequence[Run], question: Question) -> Reached | None:
+    if question.target is None or question.metric.startswith("test_") or not runs:
+        return None
+    epochs, seconds = [], []
+    for run in runs:
+        passed = 0.0
+        for row in run.rows:
+            passed += row.train_seconds
+            value = getattr(row, question.metric)
+            if value <= question.target if question.is_loss else value >= question.target:
+                epochs.append(float(row.epoch))
+                seconds.append(passed)
+                break
+        else:
+            epochs.append(math.inf)
+            seconds.append(math.inf)
+    k = sum(map(math.isfinite, epochs))
+    return Reached(k, len(runs), statistics.median(epochs), statistics.median(seconds))
+
+
+def _set_difference(row: Row, baseline: Row, question: Question, notes: list[str]) -> None:
+    arm, other = row.arm.complete, baseline.arm.complete
+    row.difference = difference(by_seed(row.arm, question), by_seed(baseline.arm, question))
+    if question.bootstrap and min(len(arm), len(other)) > 1:
+        try:
+            row.bootstrap = two_way_bootstrap(
+                {run.seed: read_mistakes(run) for run in arm},
+                {run.seed: read_mistakes(run) for run in other},
+                arm[0].test_images,
+            )
+        except ResultsError as error:
+            notes.append(f"{row.arm.label}: no bootstrap: {error}")

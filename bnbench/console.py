@@ -2,6 +2,7 @@
 
 import re
 import sys
+from typing import Any
 
 from rich.console import Console
 
@@ -9,9 +10,18 @@ from rich.console import Console
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+MAX_SHOWN = 200
+
+
 def clean(text: str) -> str:
     """`text` with control characters shown as escapes, so that a name can move no cursor."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def inert(value: Any) -> str:
+    """A value from a file, of any kind, as one line of bounded length that does nothing but be read."""
+    text = clean(str(value)).replace("\n", "\\n")
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 class _Console(Console):

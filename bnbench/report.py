@@ -1,173 +1,276 @@
-"""Comparisons → text: a table for people, markdown, CSV and JSON at full precision.
+"""A comparison → one HTML page that needs nothing else: tables, pictures, environment, configs, commands.
 
-Metrics are fractions in the machine formats and percent in the tables. One seed has no ± there and
-an empty cell here, never a 0.
+Whatever a file of results says is text to this page: every value that the template prints has its control
+characters shown and its HTML escaped. The pictures are SVG inside the page, coloured by its style sheet. No torch.
 """
 
 import io
 import json
-import math
-from collections.abc import Callable
-from typing import Any, Literal
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from textwrap import wrap
+from typing import Any
 
-import pandas as pd
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from bnbench.compare import Comparison, Group, arm_table, epoch_table
+from bnbench import __version__, plots
+from bnbench.arms import Arm, Comparison, seed_ranges
+from bnbench.columns import choose
+from bnbench.compare import Row, Table
+from bnbench.console import clean, inert
+from bnbench.errors import ResultsError
+from bnbench.plots import Key, Picture
+from bnbench.results import Run, run_config
+from bnbench.strict_yaml import dump
+from bnbench.summary import summary
 
-Format = Literal["table", "markdown", "csv", "json"]
-
-JSON_SCHEMA_VERSION = 1
-
-# Of a displayed column: its heading, and how a row of the data frame fills it.
-Columns = dict[str, Callable[[Any], str]]
-
-
-def _percent(row: Any, name: str) -> str:
-    value, sd = getattr(row, name), getattr(row, f"{name}_sd")
-    if pd.isna(value):
-        return "–"
-    return f"{100 * value:.2f}" + ("" if pd.isna(sd) else f" ± {100 * sd:.2f}")
-
-
-def _seeds(row: Any) -> str:
-    return f"{row.seeds}" + (f" + {row.diverged} diverged" if row.diverged else "")
-
-
-ARM_COLUMNS: Columns = {
-    "arm": lambda row: row.arm,
-    "seeds": _seeds,
-    "final valid %": lambda row: _percent(row, "final_valid_accuracy"),
-    "best valid %": lambda row: _percent(row, "best_valid_accuracy"),
-    "s/epoch": lambda row: "–" if pd.isna(row.epoch_seconds) else f"{row.epoch_seconds:.2f}",
-    "params": lambda row: f"{row.parameters:,}",
+# Colours of the pictures → variables of the style sheet, with their values in light and dark.
+COLOURS = {
+    plots.INK: ("ink", plots.INK, "#e4e7eb"),
+    plots.RULE: ("rule", plots.RULE, "#434a54"),
+    plots.BASELINE: ("baseline", plots.BASELINE, "#d4d9e0"),
+    **{
+        light: (f"series{place}", light, dark)
+        for place, (light, dark) in enumerate(zip(plots.SERIES, plots.SERIES_ON_DARK, strict=True), start=1)
+    },
 }
-EPOCH_COLUMNS: Columns = {
-    "epoch": lambda row: str(row.epoch),
-    "arm": lambda row: row.arm,
-    "train loss": lambda row: f"{row.train_loss:.4f}",
-    "train %": lambda row: f"{100 * row.train_accuracy:.2f}",
-    "valid loss": lambda row: f"{row.valid_loss:.4f}",
-    "valid %": lambda row: _percent(row, "valid_accuracy"),
-    "s": lambda row: f"{row.seconds:.1f}",
-}
-LEGEND = (
-    "± is the standard deviation over seeds; without it, one seed, which supports no conclusion."
-    " final: after the last epoch. best: each seed's best epoch, chosen on the very images it is measured on."
-    " s/epoch: median training time."
-)
-EPOCH_LEGEND = "Means over seeds; ± is the standard deviation over seeds. s: median time of training and validation."
+MOST = 30  # things of the environment, and different values of each
 
 
-def print_comparison(comparison: Comparison, form: Format, *, per_epoch: bool, console: Console) -> None:
-    """Print every group's table (of arms, or of epochs) to `console` in the given form."""
-    make = epoch_table if per_epoch else arm_table
-    tables = {group: make(runs) for group, runs in comparison.groups.items()}
-    if form == "csv":
-        console.print(_csv(tables), end="", soft_wrap=True)
-    elif form == "json":
-        console.print(_json(tables, "per_epoch" if per_epoch else "arms"), soft_wrap=True)
-    else:
-        columns = EPOCH_COLUMNS if per_epoch else ARM_COLUMNS
-        for group, table in tables.items():
-            table["arm"] = _labels(table)
-            if form == "markdown":
-                _print_markdown(group.title(), table, columns, console)
-            else:
-                console.print(group.title(), style="bold")
-                if table.empty:
-                    console.print("every run diverged: no epoch to show")
-                elif not (per_epoch and _print_side_by_side(table, console)):
-                    _print_table(table, columns, console)
-                console.print()
-        console.print(EPOCH_LEGEND if per_epoch else LEGEND)
+def page(comparison: Comparison, tables: Sequence[Table], options: Sequence[str] = ()) -> str:
+    """The whole page. `options` are those of the command, for how to reproduce it."""
+    arms = [row.arm for table in tables for row in table.rows]
+    columns = [choose(table, None, only_changed=True) for table in tables]
+    configs = list(_configs(arms))
+    numbers = count(1)
+
+    def inline(figure: Figure, title: str = "", text: str = "") -> Markup:
+        return inline_svg(render(figure, "svg").decode(), f"f{next(numbers)}", title, text)
+
+    with plots.style():
+        html = (
+            _environment()
+            .get_template("report.html.j2")
+            .render(
+                groups=[_group(table, of, inline) for table, of in zip(tables, columns, strict=True)],
+                best=any("best" in of for of in columns),
+                notes=comparison.notes,
+                environment=environment([run for arm in arms for run in (*arm.complete, *arm.diverged)]),
+                configs=configs,
+                commands=_commands(configs, options),
+                version=__version__,
+                colours=list(COLOURS.values()),
+            )
+        )
+    return html.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no character
 
 
-def _labels(table: pd.DataFrame) -> pd.Series:
-    """Names of arms; those that two configs share get the beginning of their digests."""
-    shared = table.groupby("arm")["digest"].transform("nunique") > 1
-    return table["arm"].where(~shared, table["arm"] + "#" + table["digest"].str[:6])
+def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
+    """The pictures one by one, each with its title and legend, as SVG and PNG: names of files and their contents."""
+    for number, table in enumerate(tables, start=1):
+        group = f"{number}-{'smoke-' if table.group.smoke else ''}{table.group.dataset}-{table.group.epochs}-epochs"
+        places = count(1)
+        for family in _families(table):
+            for picture in [*(picture for _, pictures in family.curves for picture in pictures), *family.strips]:
+                name = f"{group}-{next(places):02}-{picture.name}"
+                with plots.style():
+                    figure = standalone(picture, table.group.title())
+                    images = [(f"{name}.{form}", render(figure, form, "white")) for form in ("svg", "png")]
+                yield from images
 
 
-def _cells(table: pd.DataFrame, columns: Columns) -> list[list[str]]:
-    return [[fill(row) for fill in columns.values()] for row in table.itertuples()]
+@dataclass(frozen=True)
+class Family:
+    """The pictures of the arms that share a baseline: of few arms at a time the curves, of more the strips."""
+
+    baseline: str | None
+    curves: list[tuple[list[Row], list[Picture]]]
+    strips: list[Picture]
 
 
-def _print_table(frame: pd.DataFrame, columns: Columns, console: Console) -> None:
-    """A table, or where the console is too narrow for its columns, a short paragraph for each row."""
-    cells = _cells(frame, columns)
-    if not _print_if_it_fits(list(columns), cells, console):
-        for row in cells:
-            console.print()
-            for heading, cell in zip(columns, row, strict=True):
-                console.print(f"{heading}: {cell}")
+def _families(table: Table) -> Iterator[Family]:
+    for rows in plots.families(table):
+        parts = plots.cut(rows, plots.STRIPS)
+        strips = [draw(part, table) for part in parts for draw in (plots.points, plots.differences)]
+        yield Family(
+            rows[0].baseline.label if rows[0].baseline else None,
+            [(part, list(plots.curves(part))) for part in plots.cut(rows, plots.LINES)],
+            [picture for picture in strips if picture],
+        )
 
 
-def _print_side_by_side(frame: pd.DataFrame, console: Console) -> bool:
-    """The tutorial's lines: a row an epoch, a column an arm; False where they do not fit."""
-    arms = [group for _, group in frame.groupby(["arm", "digest"])]
-    headings = ["epoch", *(f"{arm.arm.iloc[0]}\ntrain loss, %  valid loss, %" for arm in arms)]
-    cells = [[str(epoch)] for epoch in sorted(set(frame.epoch))]
-    for arm in arms:
-        rows: list[Any] = list(arm.itertuples())
-        for line, row in zip(cells, rows, strict=True):
-            train = f"{row.train_loss:.4f} {100 * row.train_accuracy:5.2f}"
-            line.append(f"{train}  {row.valid_loss:.4f} {_percent(row, 'valid_accuracy')}")
-    return _print_if_it_fits(headings, cells, console)
+def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup]) -> dict[str, Any]:
+    def shown(picture: Picture) -> dict[str, Any]:
+        return {"title": picture.title, "svg": inline(picture.draw(), picture.title, picture.text)}
 
-
-def _print_if_it_fits(headings: list[str], cells: list[list[str]], console: Console) -> bool:
-    """Print a table; where it is too wide, fold the names of arms, but not below 16 characters."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "arm" else "right", no_wrap=heading != "arm")
-    for row in cells:
-        table.add_row(*row)
-    excess = Console(width=10_000).measure(table).maximum - console.width
-    if excess > 0:
-        if "arm" not in headings:
-            return False
-        column = headings.index("arm")
-        longest = max(len(row[column]) for row in cells)
-        if longest - excess < 16:
-            return False
-        table.columns[column].width, table.columns[column].overflow = longest - excess, "fold"
-    console.print(table)
-    return True
-
-
-def _print_markdown(title: str, frame: pd.DataFrame, columns: Columns, console: Console) -> None:
-    """The same as a markdown table; names need no escaping, having only letters, digits and `.,_=-`."""
-    lines = [f"**{title}**", "", "| " + " | ".join(columns) + " |"]
-    lines.append("|" + "|".join(" --- " if heading == "arm" else " ---: " for heading in columns) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in _cells(frame, columns)]
-    console.print("\n".join(lines) + "\n", soft_wrap=True)
-
-
-def _csv(tables: dict[Group, pd.DataFrame]) -> str:
-    frames = []
-    for group, table in tables.items():
-        for position, (name, value) in enumerate(vars(group).items()):
-            table.insert(position, name, value)
-        frames.append(table)
-    text = io.StringIO()
-    pd.concat(frames).to_csv(text, index=False)
-    return text.getvalue()
-
-
-def _json(tables: dict[Group, pd.DataFrame], rows: str) -> str:
-    groups = [{**vars(group), rows: _records(table)} for group, table in tables.items()]
-    return json.dumps({"schema_version": JSON_SCHEMA_VERSION, "groups": groups}, indent=2, allow_nan=False)
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Plain Python values, None for what is not a finite number, so that the JSON is strict."""
-    return [
+    families = [
         {
-            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in row.items()
+            "baseline": family.baseline,
+            "curves": [
+                {
+                    "legend": [(key, inline(swatch(key)) if key.look else "") for key in plots.keys(rows)],
+                    "pictures": list(map(shown, pictures)),
+                }
+                for rows, pictures in family.curves
+            ],
+            "strips": list(map(shown, family.strips)),
         }
-        for row in table.to_dict("records")
+        for family in _families(table)
     ]
+    return {
+        "title": table.group.title(),
+        "sha256": table.group.dataset_sha256,
+        "headings": {name: column.heading for name, column in columns.items()},
+        "bodies": [
+            [(row.is_baseline, {name: column.cell(row) for name, column in columns.items()}) for row in rows]
+            for rows in plots.families(table)
+        ],
+        "sentences": summary(table),
+        "families": families,
+    }
+
+
+def environment(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """What the runs were made with: of each thing its values, the most frequent first, with counts if they differ."""
+    names = dict.fromkeys(name for run in runs for name in run.provenance)
+    rows = []
+    for name in list(names)[:MOST]:
+        counts = Counter(_value(run.provenance.get(name)) for run in runs)
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        values = [value if len(counts) == 1 else f"{value} ({n} of {len(runs)} runs)" for value, n in ordered[:MOST]]
+        rows.append((inert(name), values + [f"and {len(ordered) - MOST} more"] * (len(ordered) > MOST)))
+    return rows
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not known"
+    return inert(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config as `bnbench run` takes it, of one arm with all of its seeds. `text` is None where it is not known."""
+
+    label: str
+    name: str
+    seeds: str
+    text: str | None
+    folder: str  # to keep apart what would be written to one place
+
+
+def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
+    taken: Counter[str] = Counter()
+    for arm in arms:
+        taken[arm.name] += 1
+        again = "" if taken[arm.name] == 1 else f"-{taken[arm.name]}"
+        seeds = sorted({run.seed for run in arm.runs()})
+        text = None
+        if arm.config:  # which is empty where the config is not one
+            try:
+                text = dump({**run_config(arm.runs()[0].path), "seeds": seeds})
+            except ResultsError:
+                text = None
+        yield ConfigFile(arm.label, f"{arm.name}{again}.yaml", seed_ranges(seeds), text, f"results{again}")
+
+
+def _commands(configs: Iterable[ConfigFile], options: Sequence[str]) -> list[str]:
+    folders: dict[str, list[str]] = {}
+    for config in configs:
+        if config.text is not None:
+            folders.setdefault(config.folder, []).append(config.name)
+    runs = [["bnbench", "run", *names, "--out", folder] for folder, names in folders.items()]
+    return [shlex.join(command) for command in (*runs, ["bnbench", "report", *folders, *options])]
+
+
+def _environment() -> Environment:
+    def plain(value: Any) -> Any:
+        return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+
+    environment = Environment(
+        loader=PackageLoader("bnbench"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(text: str) -> Markup:
+    """`text` that may break where a long name has its parts."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._,=])(?=.)", clean(text)))
+
+
+# Pictures → SVG and PNG.
+
+
+def render(figure: Figure, form: str, background: str = "none") -> bytes:
+    """No date and no version are in it: the same picture is the same bytes."""
+    buffer = io.BytesIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None} if form == "svg" else {"Software": None}
+    figure.savefig(buffer, format=form, metadata=nothing, dpi=200 if form == "png" else "figure", facecolor=background)
+    return buffer.getvalue()
+
+
+def inline_svg(text: str, prefix: str, title: str = "", description: str = "") -> Markup:
+    """An SVG of matplotlib's as a part of a page: ids of its own, colours of the style sheet, and a text alternative.
+
+    Without a title it is decoration.
+    """
+    box = re.search(r'viewBox="[0-9. ]+"', text)
+    assert box is not None
+    body = text[text.index(">", box.end()) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<defs>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r"\n\s*", "\n", body)
+    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', body))
+    body = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
+    body = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", body).replace("xlink:href", "href")
+    body = re.sub(
+        r"(?<=: )#[0-9a-f]{6}(?=[;\"])", lambda m: f"var(--{COLOURS[m[0]][0]})" if m[0] in COLOURS else m[0], body
+    )
+    if not title:
+        return Markup(f'<svg {box[0]} aria-hidden="true">{body}')
+    said = (escape(clean(text)) for text in (title, description))
+    head = '<title id="{0}-t">{1}</title><desc id="{0}-d">{2}</desc>'.format(prefix, *said)
+    return Markup(f'<svg {box[0]} role="img" aria-labelledby="{prefix}-t {prefix}-d">{head}{body}')
+
+
+def swatch(key: Key) -> Figure:
+    """The sample of a line, for a legend outside of the pictures."""
+    figure = Figure((0.55, 0.16))
+    line = Line2D([0.04, 0.5, 0.96], [0.5] * 3, **(key.look or {}), linewidth=1.6, markersize=4.4, markevery=[1])
+    figure.add_artist(line)
+    return figure
+
+
+def standalone(picture: Picture, group: str) -> Figure:
+    """The picture with all that it needs to stand alone: its title, the group and the legend."""
+    figure = picture.draw()
+    (axes,) = figure.axes
+    width, height = figure.get_size_inches()
+    title, under = wrap(picture.title, int(width * 15)), wrap(group, int(width * 17))
+    above = 0.16 * len(title) + 0.15 * len(under) + 0.1
+    below = 0.17 * len(picture.keys) + 0.05
+    whole = height + above + below
+    x, y, w, h = axes.get_position().bounds
+    axes.set_position((x, (y * height + below) / whole, w, h * height / whole))
+    figure.set_size_inches(width, whole)
+    figure.text(0.1 / width, 1 - 0.07 / whole, "\n".join(title), va="top", fontsize=9)
+    figure.text(0.1 / width, 1 - (0.1 + 0.16 * len(title)) / whole, "\n".join(under), va="top", fontsize=8)
+    if picture.keys:
+        handles = [
+            Line2D([], [], **(key.look or {"linestyle": ""}), linewidth=1.4, markersize=3.6) for key in picture.keys
+        ]
+        labels = [plots.drawn(key.label, key.note) for key in picture.keys]
+        figure.legend(handles, labels, loc="lower left", frameon=False, fontsize=8, labelspacing=0.25, handlelength=3.6)
+    return figure

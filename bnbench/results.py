@@ -5,7 +5,7 @@
       metrics.csv   METRICS, a row an epoch; the same bytes at every rerun
       timing.csv    TIMING, a row an epoch
       mistakes.csv  MISTAKES, a row for each test image that the final network gets wrong
-      run.json      status, digest, data, parameters, provenance, final metrics; test metrics if read only then
+      run.json      status, config and its digest, data, parameters, provenance, final (and test) metrics
       model.pt      final weights (a state_dict)
 
 Every file is replaced as a whole. run.json says "running" before training starts, and its last
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bnbench import strict_yaml
-from bnbench.config import NAME
+from bnbench.config import MAX_NAME, MAX_SEED, NAME
 from bnbench.errors import ResultsError
 from bnbench.files import read_bounded
 
@@ -33,6 +33,7 @@ TIMING = ("epoch", "train_seconds", "valid_seconds")
 MISTAKES = ("image", "label", "predicted")
 FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt")
 FINISHED = ("complete", "diverged")  # a run that diverged is a result
+DIVERGED_LOSS = 1e3  # above it a batch's loss, and so any mean, is of no complete run: train.py
 UNFINISHED = ("running", "interrupted", "failed")
 MAX_BYTES = 10_000_000
 
@@ -151,16 +152,18 @@ def read_run(folder: Path) -> Run:
         )
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{folder / 'run.json'}: lacks or misstates {error}") from None
-    if not NAME.fullmatch(run.name) or not NAME.fullmatch(run.dataset):
-        raise ResultsError(f"{folder / 'run.json'}: has a name with characters that no run has")
+    if not NAME.fullmatch(run.name) or not NAME.fullmatch(run.dataset) or len(run.name + run.dataset) > 2 * MAX_NAME:
+        raise ResultsError(f"{folder / 'run.json'}: has a name that no run has")
+    if not _HEX.fullmatch(run.digest) or not _HEX.fullmatch(run.dataset_sha256):
+        raise ResultsError(f"{folder / 'run.json'}: has a checksum that is none")
     if run.status not in FINISHED + UNFINISHED:
         raise ResultsError(f"{folder / 'run.json'}: has an unknown status")
     if run.status in FINISHED and not run.rows:
         raise ResultsError(f"{folder / 'metrics.csv'}: has no epochs, but the run is {run.status}")
     if run.status == "complete" and len(run.rows) != run.epochs:
         raise ResultsError(f"{folder}: has metrics and timing of {len(run.rows)} epochs, not of {run.epochs}")
-    if run.status == "complete" and not all(math.isfinite(row.train_loss + row.valid_loss) for row in run.rows):
-        raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that is not finite, but the run is complete")
+    if run.status == "complete" and not all(0 <= loss <= DIVERGED_LOSS for loss in _losses(run)):
+        raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that is not one of a complete run")
     if run.status == "complete" and (run.test is None) is (run.held_out > 0):
         raise ResultsError(f"{folder / 'run.json'}: test metrics belong to runs with images held out, and only to them")
     if run.status in FINISHED and about.get("final") != final_metrics(run.rows[-1]):
@@ -196,8 +199,13 @@ def read_mistakes(run: Run) -> list[int]:
     return wrong
 
 
+def _losses(run: Run) -> Iterator[float]:
+    for row in run.rows:
+        yield from (row.train_loss, row.valid_loss)
+
+
 def _checked(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
+    if type(value) is not kind or (type(value) is int and not 0 <= value <= MAX_SEED):
         raise TypeError(f"{value!r:.40} where {kind.__name__} belongs")
     return value
 
@@ -226,7 +234,14 @@ def read_json(folder: Path) -> dict[str, Any]:
     return value
 
 
+def run_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of a run: as run.json repeats it, which is fast, else from config.yaml."""
+    config = read_json(folder).get("config")
+    return config if isinstance(config, dict) else read_config(folder)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of a run, as config.yaml has it."""
     path = folder / "config.yaml"
     try:
         value, _ = strict_yaml.parse(_read(path))
@@ -268,5 +283,6 @@ def _read_csv(path: Path, header: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
+_HEX = re.compile(r"[0-9a-f]{1,64}")
 _MISTAKE = re.compile(r"[0-9]{1,9},[0-9],[0-9]", flags=re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[-+]?[0-9]{1,3})?|nan|-?inf", flags=re.ASCII)

@@ -1,4 +1,6 @@
-"""What every model of a config shares: frozen, strict, no unknown keys, finite numbers."""
+"""What every model of a config shares: frozen, strict, no unknown keys, finite numbers; and configs made flat."""
+
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
@@ -11,3 +13,11 @@ class Strict(BaseModel):
 def key_error(key: str, message: str) -> PydanticCustomError:
     """An error at `key` of the mapping being validated; configfile.py adds the key to the location."""
     return PydanticCustomError("key_error", "{message}", {"key": key, "message": message})
+
+
+def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"norm": {"type": "batch"}} → {"norm.type": "batch"}."""
+    out = {}
+    for key, value in config.items():
+        out.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return out

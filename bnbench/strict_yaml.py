@@ -99,6 +99,11 @@ class _TagRefusingLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def dump(value: Any) -> str:
+    """YAML that `parse` reads as `value`: block style with short mappings in one line."""
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120)
+
+
 def parse(text: str) -> tuple[Any, dict[Path, int]]:
     """Parse one YAML document; return the data and the line of every path in it.
 

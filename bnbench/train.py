@@ -15,10 +15,7 @@ from torch import Tensor, nn
 
 from bnbench.data import Split, batches, chunks
 from bnbench.norms.batch import precise_statistics
-from bnbench.results import EpochRow
-
-# Bjorck et al. 2018 (arXiv:1806.02375) call a run diverged when a mini-batch's loss passes 10³.
-DIVERGED_LOSS = 1e3
+from bnbench.results import DIVERGED_LOSS, EpochRow
 
 EVAL_BATCH = 1_000  # images at once; it changes no metric but for a norm that evaluates by batch statistics
 
@@ -87,6 +84,7 @@ def train(
             valid_accuracy=valid.accuracy,
             train_seconds=round(trained - start, 6),
             valid_seconds=round(end - trained, 6),
+            # As Bjorck et al. 2018 (arXiv:1806.02375): a mini-batch's loss passes 10³.
             # Not "worst > …": NaN is no number's equal. The last step's damage shows in validation alone.
             diverged=not (sums.worst.item() <= DIVERGED_LOSS and valid.loss <= DIVERGED_LOSS),
         )

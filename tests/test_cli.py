@@ -148,7 +148,7 @@ def test_every_command_and_option_is_in_the_readme():
     readme = (REPOSITORY / "README.md").read_text()
     commands = dict(typer.main.get_command(app).commands)
     commands |= {f"data {name}": command for name, command in commands.pop("data").commands.items()}
-    assert set(commands) == {"run", "compare", "verify", "data status", "data fetch"}
+    assert set(commands) == {"run", "compare", "diff", "show", "report", "verify", "data status", "data fetch"}
     for name, command in commands.items():
         line = next(line for line in readme.split("\n") if line.startswith(f"| `bnbench {name}"))
         for option in command.params:

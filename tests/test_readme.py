@@ -1,12 +1,15 @@
 """What the README says is so: its commands parse, its numbers are the tracked runs', its tree is the source's."""
 
+import json
 import re
 import shlex
 import statistics
 
+import numpy as np
 import pytest
 import typer.main
 from conftest import REPOSITORY
+from scipy import stats
 
 from bnbench.cli import app
 from bnbench.norms import NORMS, WEIGHT_NORMS
@@ -19,11 +22,11 @@ COMMANDS = sorted(
         match[0]
         for text in (README, (REPOSITORY / "results/README.md").read_text(), (REPOSITORY / "CHANGELOG.md").read_text())
         for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", text, flags=re.M | re.S)
-        for match in re.finditer(r"\bbnbench (?:run|compare|verify|data) [^#\n]*", block)
+        for match in re.finditer(r"\bbnbench (?:run|compare|diff|show|report|verify|data) [^#\n]*", block)
     }
 )
-# The table of the tutorial's experiments: the config's column, and "mean ± sd".
-ROWS = re.findall(r"^\| `([a-z_]+bn[^`]*)` \|.*\| (\d\d\.\d\d ± \d\.\d\d) \|$", README, flags=re.M)
+# The table of the tutorial's experiments: the config, "mean ± half", the difference and p, empty for a baseline.
+ROWS = re.findall(r"^\| `([a-z_]+bn[^`]*)` \|.*\| (\d\d\.\d\d ± \d\.\d\d) \|([^|]*)\|([^|]*)\|$", README, flags=re.M)
 # The table of the norms: type, MLP, CNN.
 NORM_ROWS = re.findall(
     r"^\| `([a-z_0-9]+)` \| (\d\d\.\d\d ± \d\.\d\d)? *\| (\d\d\.\d\d ± \d\.\d\d) \|$", README, flags=re.M
@@ -37,7 +40,7 @@ def test_there_are_two_set_up_commands_and_ci_runs_them():
 
 
 def test_there_are_commands_and_rows_to_check():
-    assert len(COMMANDS) >= 8 and len(ROWS) == 8
+    assert len(COMMANDS) >= 8 and len(ROWS) == 9
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -51,12 +54,50 @@ def test_its_commands_parse_and_name_real_files(command):
         assert list(REPOSITORY.glob(str(path))) or path.name == "wrong.yaml", path
 
 
-@pytest.mark.parametrize(("config", "shown"), ROWS)
-def test_its_numbers_are_those_of_the_tracked_runs(config, shown):
-    folder = REFERENCE / config.replace(" --set ", ",")
-    finals = [read_run(path).rows[-1].valid_accuracy for path in folder.iterdir()]
-    assert len(finals) == 10
-    assert shown == f"{100 * statistics.mean(finals):.2f} ± {100 * statistics.stdev(finals):.2f}"
+def finals(arm, folder=REFERENCE, epoch=-1, metric="valid_accuracy"):
+    """Of each seed, in percent."""
+    runs = sorted(map(read_run, (folder / arm).iterdir()), key=lambda run: run.seed)
+    return [100 * getattr(run.rows[epoch], metric) for run in runs]
+
+
+def shown(values):
+    """Mean ± half of its 95 % t-interval, by scipy."""
+    return f"{statistics.mean(values):.2f} ± {stats.t.ppf(0.975, len(values) - 1) * stats.sem(values):.2f}"
+
+
+def gap(arm, baseline, **where):
+    """The paired difference and its interval, by scipy."""
+    a, b = finals(arm, **where), finals(baseline, **where)
+    low, high = stats.ttest_rel(a, b).confidence_interval()
+    return statistics.mean(a) - statistics.mean(b), f"[{low:+.2f}, {high:+.2f}]"
+
+
+def p(arm, baseline, **where):
+    """The exact sign-flip test, by scipy."""
+    # In images, which are whole: sums that tie must be seen to.
+    gaps = [round(100 * (a - b)) for a, b in zip(finals(arm, **where), finals(baseline, **where), strict=True)]
+    return stats.permutation_test((gaps,), np.mean, permutation_type="samples").pvalue
+
+
+@pytest.mark.parametrize(("config", "mean", "difference", "corrected"), ROWS)
+def test_its_numbers_are_those_of_the_tracked_runs(config, mean, difference, corrected):
+    arm = config.replace(" --set ", ",")
+    baseline = f"{arm[:3]}_no_bn"
+    assert len(finals(arm)) == 10 and mean == shown(finals(arm))
+    if arm == baseline:
+        assert not difference.strip() and not corrected.strip()
+        return
+    amount, interval = gap(arm, baseline)
+    signs = {sign + interval[-1] for sign in interval.replace(",", "")[1:].split() for sign in sign[0]}
+    assert difference.strip() == f"{'~' if len(signs) == 2 else f'{amount:+.2f}'} {interval}"
+    others = [row[0].replace(" --set ", ",") for row in ROWS if row[0][:3] == arm[:3] and row[0] != baseline]
+    ps = sorted((p(other, baseline), other) for other in others)
+    corrected_by_hand = 0.0
+    for rank, (value, other) in enumerate(ps):
+        corrected_by_hand = max(corrected_by_hand, (len(ps) - rank) * value)
+        if other == arm:
+            break
+    assert corrected.strip() == f"{corrected_by_hand:.3f}"
 
 
 def test_its_table_of_norms_is_the_tracked_runs():
@@ -128,47 +169,60 @@ def test_its_sample_of_mistakes_is_what_run_says(bnbench, tmp_path):
     assert bnbench("run", "wrong.yaml").stderr == block
 
 
-def test_its_sample_output_is_what_compare_prints(bnbench):
-    block = README.partition("$ bnbench compare results/\n")[2].partition("```")[0]
-    assert block.count("\n") >= 7
-    assert block in bnbench("compare", REPOSITORY / "results").stdout
+def test_its_sample_output_is_what_compare_prints(bnbench, monkeypatch):
+    from rich.console import Console
+
+    from bnbench import console
+
+    command, block = re.search(r"\$ bnbench (compare results/.*)\n((?:.*\n)*?)```", README).groups()
+    assert block.count("\n") >= 12
+    monkeypatch.setattr(console, "stdout", lambda: Console(width=92, markup=False, highlight=False))
+    words = [REPOSITORY / word if word.startswith("results") else word for word in command.split()]
+    out = "\n".join(line.rstrip() for line in bnbench(*words).stdout.split("\n"))
+    assert block in out
 
 
-def accuracies(arm):
-    """Mean validation accuracy over seeds after each epoch, in percent."""
-    runs = [read_run(path) for path in (REFERENCE / arm).iterdir()]
-    return [round(100 * statistics.mean(r.rows[e].valid_accuracy for r in runs), 2) for e in range(runs[0].epochs)]
-
-
-def spread(arm, epoch):
-    values = [read_run(path).rows[epoch].valid_accuracy for path in (REFERENCE / arm).iterdir()]
-    return f"{100 * statistics.mean(values):.2f} ± {100 * statistics.stdev(values):.2f}"
-
-
-def test_its_claims_on_the_first_epoch_and_on_gamma():
+def test_its_conclusions_are_the_tracked_runs():
     text = " ".join(README.split())
-    assert f"MLP {spread('mlp_bn', 0)} against {spread('mlp_no_bn', 0)}" in text
-    assert f"gives {spread('cnn_bn,norm.weight_init=uniform', -1)}, no other result" in text
-    bn, custom, mine, torchs = (accuracies(arm)[-1] for arm in ("cnn_bn", "cnn_bn_custom", "mlp_bn", "mlp_bn_builtin"))
-    assert f"{bn:.2f} and {custom:.2f}, {mine:.2f} and {torchs:.2f}" in text
+    first = {"epoch": 0}
+    amount, interval = gap("mlp_bn", "mlp_no_bn", **first)
+    means = [f"{statistics.mean(finals(arm, **first)):.2f}" for arm in ("mlp_bn", "mlp_no_bn")]
+    assert f"{means[0]} against {means[1]} %, by {amount:.2f} points {interval}, p 0.023" in text
+    amount, interval = gap("cnn_bn", "cnn_no_bn", **first)
+    assert f"a hint, {amount:.2f} points {interval}, p 0.053" in text
+    trained = {"epoch": 0, "metric": "train_accuracy"}
+    mlp, cnn = (gap(f"{model}_bn", f"{model}_no_bn", **trained) for model in ("mlp", "cnn"))
+    assert f"by {mlp[0]:.2f} points {mlp[1]} and {cnn[0]:.2f} {cnn[1]} (`--metric train_accuracy`)" in text
+    amount, interval = gap("mlp_bn", "mlp_no_bn")
+    assert f"without it, by {-amount:.2f} points {interval}, p 0.023" in text
+    amount, interval = gap("mlp_bn,norm.momentum=0.1", "mlp_no_bn")
+    assert f"ahead, by {amount:.2f} {interval}, p 0.043" in text
+    amount, interval = gap("mlp_bn,norm.momentum=0.1", "mlp_bn")
+    assert f"differ by {amount:.2f} points {interval} (`--baseline mlp_bn`)" in text
+    scores = [f"{statistics.mean(finals(arm)):.2f} %" for arm in ("mlp_bn_batch_stats", "mlp_bn")]
+    assert f"score {scores[0]}, by their moving averages {scores[1]}" in text
+    amount, interval = gap("mlp_bn_builtin", "mlp_bn")
+    assert f"is {-amount:.2f} points {interval} behind `mlp_bn`" in text
+    for epoch in range(5):
+        assert gap("cnn_bn", "cnn_no_bn", epoch=epoch)[0] > 0
+    amount, interval = gap("cnn_bn", "cnn_no_bn")
+    assert f"at the end by {amount:.2f} points {interval}: not told apart" in text
+    low, high = interval.strip("[]").split(", ")
+    assert f"no room for an advantage without it of more than {low[1:]} points" in text
+    assert f"nor for one with it of more than {high[1:]}." in text
 
 
-def test_its_claims_on_the_moving_average():
-    own, batch, torchs, none = (
-        accuracies(arm)[-1] for arm in ("mlp_bn", "mlp_bn_batch_stats", "mlp_bn,norm.momentum=0.1", "mlp_no_bn")
-    )
+def test_its_bootstrap_is_what_compare_says(bnbench):
+    result = bnbench("compare", *(REFERENCE / arm for arm in ARMS_OF_MLP), "--bootstrap", "--format", "json")
+    (group,) = json.loads(result.stdout)["groups"]
+    rows = {arm["arm"]: arm for arm in group["arms"]}
     text = " ".join(README.split())
-    assert own < none < batch and none < torchs
-    assert f"weights score {own:.2f} %" in text and f"128 there) {batch:.2f} %" in text
-    assert f"networks score {torchs:.2f} %" in text and f"({own:.2f} against {none:.2f})" in text
+    for arm, words in (("mlp_bn", "-0.48 becomes"), ("mlp_bn,norm.momentum=0.1", "and +0.23 becomes")):
+        low, high = (100 * rows[arm][f"bootstrap_{end}"] for end in ("low", "high"))
+        assert f"{words} [{low:+.2f}, {high:+.2f}]" in text
 
 
-def test_its_claims_on_the_cnn():
-    """Ahead in every epoch on the mean over seeds, against the tutorial's single run."""
-    bn, none = accuracies("cnn_bn"), accuracies("cnn_no_bn")
-    assert all(a > b for a, b in zip(bn, none, strict=True))
-    claim = f"{bn[0]} and {none[0]} % after the first, {bn[-1]} and {none[-1]} % after the last"
-    assert claim in " ".join(README.split())
+ARMS_OF_MLP = ("mlp_no_bn", "mlp_bn", "mlp_bn,norm.momentum=0.1")
 
 
 def test_its_claim_that_only_the_evaluation_differs():

@@ -44,6 +44,7 @@ def test_a_run_directory(bnbench, tiny, tmp_path):
     assert about["provenance"]["torch"] == version("torch")
     assert about["started"] <= about["ended"]
     config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert about["config"] == config
     assert config["seeds"] == [3] and config["norm"]["momentum"] == 0.1 and config["device"] == "cpu"
     weights = torch.load(folder / "model.pt", weights_only=True)
     assert "norm1.running_mean" in weights and weights["linear1.weight"].shape == (8, 784)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import REPOSITORY
+from scipy import stats
 
 from bnbench.configfile import load_config
 from bnbench.experiment import build_model, build_optimizer
@@ -52,8 +53,10 @@ def test_its_header_gives_the_command_the_time_and_the_measured_result(path):
     assert f"bnbench run {path.relative_to(REPOSITORY)} " in text
     assert re.search(r"\d+ s on one core", text), text
     finals = [read_run(folder).rows[-1].valid_accuracy for folder in tracked_runs(path)]
-    mean, sd, n = 100 * statistics.mean(finals), 100 * statistics.stdev(finals), len(finals)
-    assert f"expect {mean:.2f} ± {sd:.2f} % (mean ± sd, {n} seeds)" in text
+    half = stats.t.ppf(0.975, len(finals) - 1) * stats.sem(finals)
+    assert (
+        f"expect {100 * statistics.mean(finals):.2f} ± {100 * half:.2f} % (95 % interval, {len(finals)} seeds)" in text
+    )
     assert load_config(path).name == path.stem
 
 

@@ -1,0 +1,100 @@
+"""The application: options of every command, and how every failure ends in a sentence and an exit code."""
+
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bnbench import __version__
+from bnbench.errors import BnbenchError, Interrupted, RunError
+
+
+class _Commands(TyperGroup):
+    """Ends every foreseen failure in a sentence and its exit code; `--debug` lets the traceback through."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BnbenchError, OSError, KeyboardInterrupt) as error:
+            if isinstance(error, BrokenPipeError):  # as in `| head`: what reads has enough, and nothing is to say
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still buffered
+                raise typer.Exit(141) from None  # 128 + SIGPIPE, as other programs do
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            raise typer.Exit(_explain(error)) from None
+
+
+@contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Heavy imports: Ctrl-C there has nothing to save, and inside torch's C++ start it would abort with a dump."""
+
+    def stop(signum: int, _: Any) -> None:
+        os.write(2, b"bnbench: stopped by Ctrl-C\n")
+        os._exit(128 + signum)
+
+    before = signal.signal(signal.SIGINT, stop) if threading.current_thread() is threading.main_thread() else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _explain(error: BaseException) -> int:
+    """Say what happened on stderr; return the exit code."""
+    from bnbench.console import say
+
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted("stopped by Ctrl-C", exit_code=130)
+    if isinstance(error, OSError):
+        error = RunError(f"{error.filename or 'the output'} cannot be written or read: {error.strerror or error}")
+    assert isinstance(error, BnbenchError)
+    for line in str(error).split("\n"):
+        say(f"bnbench: {line}")
+    return error.exit_code
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Where datasets are kept.",
+        envvar="BNBENCH_DATA",
+        show_default="the user's cache folder",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; warnings and results only.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"bnbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """What does a normalization layer do to training? Train paired arms on MNIST, then compare them.
+
+    Start with: bnbench run configs/mlp_bn.yaml, then: bnbench compare results/
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # so that no locale turns a ± into a traceback

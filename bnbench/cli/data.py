@@ -1,0 +1,51 @@
+"""`bnbench data status` and `fetch`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from bnbench.cli.app import DataDir, app, stop_at_once
+from bnbench.errors import RunError
+
+data_app = typer.Typer(no_args_is_help=True, help="See, fetch and check the datasets.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command()
+def status(data_dir: DataDir = None) -> None:
+    """Show which datasets are here, and check them."""
+    with stop_at_once():
+        from bnbench import datasets
+        from bnbench.console import clean
+        from bnbench.errors import DataError
+
+    folder = datasets.data_dir(data_dir)
+    typer.echo(clean(str(folder)))
+    damaged = None
+    for name in datasets.NAMES:
+        try:
+            typer.echo(f"  {name:14} {datasets.describe(name, folder)}")
+        except DataError as error:
+            damaged = error
+            typer.echo(f"  {name:14} DAMAGED")
+    if damaged is not None:
+        raise damaged
+
+
+@data_app.command()
+def fetch(
+    dataset: Annotated[
+        Literal["mnist", "fashion_mnist", "kmnist", "mnist5k"], typer.Argument(help="Which one.")
+    ] = "mnist",
+    data_dir: DataDir = None,
+) -> None:
+    """Download a dataset, verify its checksums, and keep it for later runs."""
+    with stop_at_once():
+        from bnbench import datasets
+        from bnbench.console import clean, say
+
+    folder = datasets.data_dir(data_dir)
+    datasets.load(dataset, folder, say=say)
+    if not datasets.cache_file(dataset, folder).exists():
+        raise RunError(f"{dataset} could not be kept in {folder}; make room there, or choose another --data-dir")
+    typer.echo(clean(f"{dataset} in {folder}: {datasets.describe(dataset, folder)}"))

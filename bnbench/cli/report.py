@@ -1,0 +1,72 @@
+"""`bnbench report`: what was found, as a page to read and to pass on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bnbench.cli.app import app, stop_at_once
+from bnbench.cli.evidence import At, Baseline, Metric, Paths, parse_at
+from bnbench.errors import ConfigError, RunError
+
+
+@app.command()
+def report(
+    paths: Paths,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
+        "report.html"
+    ),
+    figures: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each picture there too, as SVG and PNG.")
+    ] = None,
+    baseline: Baseline = None,
+    metric: Metric = "valid_accuracy",
+    at: At = "final",
+) -> None:
+    """Write one HTML page that needs no network: tables, learning curves, seeds, environment, configs, commands.
+
+    The same results give the same page, to the last byte.
+
+    Examples:
+
+        bnbench report results/
+
+        bnbench report results/ -o report.html --figures figures/
+
+        bnbench report results/ --metric valid_loss --at best
+    """
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.arms import collect
+        from bnbench.compare import Question, compare
+        from bnbench.files import write_atomic
+        from bnbench.report import files, page
+
+    question = Question(metric, parse_at(at), baseline)
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; name a file, as in {output / 'report.html'}")
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if figures is not None and figures.exists() and not figures.is_dir():
+        raise ConfigError(f"--figures {figures}: is a file; name a folder")
+    comparison = collect(paths)
+    tables = compare(comparison, question)
+    asked = {"--metric": metric, "--at": at, "--baseline": baseline or ""}
+    usual = {"--metric": "valid_accuracy", "--at": "final", "--baseline": ""}
+    options = [word for option, value in asked.items() if value != usual[option] for word in (option, value)]
+
+    contents = page(comparison, tables, options).encode()
+    try:
+        write_atomic(output, contents)
+    except OSError as error:  # which would name the file that it is written to first
+        raise RunError(f"{output} cannot be written: {error.strerror}") from None
+    console.stdout().print(f"{console.clean(str(output))}: {len(contents) / 1e6:.1f} MB", soft_wrap=True)
+    if figures is not None:
+        figures.mkdir(parents=True, exist_ok=True)
+        written = 0
+        for name, image in files(tables):
+            write_atomic(figures / name, image)
+            written += 1
+        console.stdout().print(f"{console.clean(str(figures))}: {written} files", soft_wrap=True)
+    for note in comparison.notes:
+        console.say(note)

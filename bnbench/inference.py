@@ -1,0 +1,196 @@
+"""What seeds can tell: intervals, paired differences, exact tests, corrections. Numbers in, numbers out.
+
+The distributions are scipy.special's; scipy.stats, which takes a second to import, is what the tests
+hold every function to. Levels are fixed: intervals of 95 %, tests at 5 %.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+LEVEL = 0.95
+ALPHA = 1 - LEVEL
+EXACT_PAIRS = 20  # up to here all 2ⁿ signs are tried: a million sums
+DRAWS = 100_000  # of random signs beyond
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over n values, with the sample standard deviation and the 95 % t-interval mean ± half.
+
+    `sd` and `half` are None for one value, of which no spread can be known.
+    """
+
+    n: int
+    mean: float
+    sd: float | None = None
+    half: float | None = None
+
+    @property
+    def low(self) -> float | None:
+        return None if self.half is None else self.mean - self.half
+
+    @property
+    def high(self) -> float | None:
+        return None if self.half is None else self.mean + self.half
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Arm minus baseline: its mean, 95 % interval and p; paired by seed, or of two independent samples (Welch).
+
+    `n` counts the pairs, or the seeds of the smaller sample. The interval and p are None where n is 1, and p
+    where every value is the same in both samples of an unpaired difference.
+    """
+
+    mean: float
+    paired: bool
+    n: int
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+    @property
+    def covers_zero(self) -> bool:
+        """Whether the interval, where there is one, holds 0: whether the arms are not told apart."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
+
+def t_quantile(df: float) -> float:
+    """Of Student's t with `df` degrees of freedom, the value that |t| exceeds in 5 %."""
+    return float(special.stdtrit(df, 1 - ALPHA / 2))
+
+
+def mean_interval(values: Sequence[float]) -> Mean:
+    """Mean ± t s / √n, with n - 1 degrees of freedom. At least one value."""
+    n = len(values)
+    # fsum: the mean of equal values is that value, and their deviation 0.
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Mean(1, mean)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    return Mean(n, mean, sd, t_quantile(n - 1) * sd / math.sqrt(n))
+
+
+def common_seeds(arm: Mapping[int, float], baseline: Mapping[int, float]) -> list[int]:
+    """The seeds to pair by: those of both, if they are at least half of either's; else none.
+
+    A seed that one arm lost (diverged, not run yet) costs its pair alone. Where few seeds match, pairing
+    would throw most runs away, and the difference is of two independent samples.
+    """
+    common = sorted(arm.keys() & baseline.keys())
+    return common if 2 * len(common) >= min(len(arm), len(baseline)) else []
+
+
+def difference(arm: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
+    """Arm minus baseline, values by seed; None where one has none."""
+    if not arm or not baseline:
+        return None
+    seeds = common_seeds(arm, baseline)
+    if not seeds:
+        return welch(list(arm.values()), list(baseline.values()))
+    gaps = [arm[seed] - baseline[seed] for seed in seeds]
+    of = mean_interval(gaps)
+    return Difference(of.mean, True, of.n, of.low, of.high, sign_flip_p(gaps) if of.n > 1 else None)
+
+
+def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Difference of the means of two independent samples of unequal variances (Welch 1947).
+
+    se² = s_a²/n_a + s_b²/n_b, with se⁴ / (s_a⁴/(n_a²(n_a - 1)) + s_b⁴/(n_b²(n_b - 1))) degrees of freedom.
+    """
+    mean_a, mean_b = mean_interval(a), mean_interval(b)
+    gap, n = mean_a.mean - mean_b.mean, min(len(a), len(b))
+    if mean_a.sd is None or mean_b.sd is None:
+        return Difference(gap, False, n)
+    share_a, share_b = mean_a.sd**2 / len(a), mean_b.sd**2 / len(b)
+    se = math.sqrt(share_a + share_b)
+    if se == 0:
+        return Difference(gap, False, n, gap, gap)
+    df = (share_a + share_b) ** 2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
+    half = t_quantile(df) * se
+    return Difference(gap, False, n, gap - half, gap + half, 2 * float(special.stdtr(df, -abs(gap) / se)))
+
+
+def sign_flip_p(gaps: Sequence[float]) -> float:
+    """The paired permutation test (Fisher 1935): how often a sum of ±gaps is as far from 0 as theirs.
+
+    If the arms do not differ, a pair's gap is as likely with the other sign. All 2ⁿ signs are tried up to
+    20 pairs, so p is exact and at least 2/2ⁿ; beyond, 100,000 random ones, p = (1 + hits) / (1 + draws).
+    """
+    observed = abs(math.fsum(gaps))
+    enough = observed - 1e-9 * math.fsum(map(abs, gaps))  # sums that are equal but for rounding are equal
+    if len(gaps) <= EXACT_PAIRS:
+        sums = np.zeros(1)
+        for gap in gaps:
+            sums = np.concatenate([sums + gap, sums - gap])
+        return float(np.mean(np.abs(sums) >= enough))
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(10):  # in parts, for memory
+        signs = rng.integers(0, 2, (DRAWS // 10, len(gaps)), dtype=np.int8) * 2 - 1
+        hits += int(np.count_nonzero(np.abs(signs @ np.asarray(gaps)) >= enough))
+    return (1 + hits) / (1 + DRAWS)
+
+
+def smallest_p(pairs: int) -> float:
+    """The least p that the exact sign-flip test of so many pairs can give."""
+    return 2.0 ** (1 - pairs) if pairs <= EXACT_PAIRS else 1 / (1 + DRAWS)
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Each p corrected for being one of many (Holm 1979): p_(i) times the number of p's not smaller, made monotone.
+
+    None, where no test could be made, stays None and counts for nothing.
+    """
+    tested = sorted((p, i) for i, p in enumerate(ps) if p is not None)
+    corrected: list[float | None] = [None] * len(ps)
+    largest = 0.0
+    for rank, (p, i) in enumerate(tested):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p))
+        corrected[i] = largest
+    return corrected
+
+
+def sampling_error(accuracy: float, images: int) -> float:
+    """Half of the 95 % interval (Wilson 1927) of an accuracy that is measured on so many images."""
+    z = float(special.ndtri(1 - ALPHA / 2))
+    return z / (1 + z * z / images) * math.sqrt(accuracy * (1 - accuracy) / images + (z / (2 * images)) ** 2)
+
+
+def two_way_bootstrap(
+    arm: Mapping[int, Sequence[int]], baseline: Mapping[int, Sequence[int]], images: int, draws: int = 2_000
+) -> tuple[float, float]:
+    """95 % interval of the difference in accuracy over other seeds *and* other test images.
+
+    `arm` and `baseline` give the images that each seed's network gets wrong. Each draw takes as many seeds
+    and as many images again, with replacement: the images alike in both arms, the seeds too where they pair.
+    The interval is the middle 95 % of the draws' differences; of few seeds it is somewhat too narrow.
+    """
+    seeds = common_seeds(dict.fromkeys(arm, 0.0), dict.fromkeys(baseline, 0.0))
+    rng = np.random.default_rng(0)
+
+    def matrix(mistakes: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        wrong = np.zeros((len(mistakes), images), dtype=np.float32)
+        for row, indices in zip(wrong, mistakes, strict=True):
+            row[indices] = 1
+        return wrong
+
+    # Per seed and image, what is to be averaged: +1 where only the arm is right, -1 where only the baseline is.
+    if seeds:
+        samples = [matrix([baseline[seed] for seed in seeds]) - matrix([arm[seed] for seed in seeds])]
+    else:
+        samples = [-matrix(list(arm.values())), matrix(list(baseline.values()))]
+    gaps = np.zeros(draws)
+    for draw in range(draws):
+        of_images = np.bincount(rng.integers(0, images, images), minlength=images).astype(np.float32)
+        for sample in samples:
+            n = len(sample)
+            of_seeds = np.bincount(rng.integers(0, n, n), minlength=n)
+            gaps[draw] += (of_seeds @ (sample @ of_images)) / (n * images)
+    low, high = np.quantile(gaps, [ALPHA / 2, 1 - ALPHA / 2])
+    return float(low), float(high)

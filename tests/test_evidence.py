@@ -1,0 +1,389 @@
+"""`bnbench compare` as evidence: baselines, differences, targets, gates, held-out images; every number checked."""
+
+import csv
+import io
+import json
+import statistics
+
+import numpy as np
+import pytest
+from handmade import edit, make_config, make_run
+from scipy import stats
+
+NONE = [0.9000, 0.9020, 0.8970, 0.9010, 0.8990]
+BATCH = [0.9110, 0.9100, 0.9085, 0.9125, 0.9095]
+LAYER = [0.9005, 0.9000, 0.8995, 0.9015, 0.8990]
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Three arms of five seeds and three epochs; the first without a norm."""
+    folder = tmp_path / "r"
+    for arm, norm, finals in (("plain", "none", NONE), ("bn", "batch", BATCH), ("ln", "layer", LAYER)):
+        for seed, final in enumerate(finals):
+            make_run(folder, arm, seed, [final - 0.3, final - 0.1, final], config=make_config(norm))
+    return folder
+
+
+def rows_of(result):
+    assert result.exit_code == 0, result.stderr
+    return {row["arm"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
+
+
+def numbers(row, *fields):
+    return tuple(float(row[field]) for field in fields)
+
+
+def test_every_number_against_scipy(bnbench, results):
+    rows = rows_of(bnbench("compare", results, "--target", "0.80", "--early", "2", "--format", "csv"))
+    ps = {}
+    for arm, finals in (("plain", NONE), ("bn", BATCH), ("ln", LAYER)):
+        row = rows[arm]
+        for field, values in (
+            ("final_valid_accuracy", finals),
+            ("best_valid_accuracy", finals),
+            ("early_valid_accuracy", [value - 0.2 for value in finals]),
+        ):
+            interval = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+            got = numbers(row, field, f"{field}_sd", f"{field}_low", f"{field}_high")
+            assert got == pytest.approx((np.mean(values), np.std(values, ddof=1), *interval), abs=1e-12), (arm, field)
+        seconds = [3.0 + seed + epoch for seed in range(5) for epoch in range(3)]  # make_run's: 2 + epoch + seed
+        assert float(row["epoch_seconds"]) == np.median(seconds)
+        epochs = [2 if final - 0.1 >= 0.80 else 3 for final in finals]
+        spent = [sum(2.0 + epoch + seed for epoch in range(1, last + 1)) for seed, last in enumerate(epochs)]
+        assert (row["reached"], row["reached_of"], row["target"]) == ("5", "5", "0.8")
+        assert numbers(row, "epochs_to_target", "seconds_to_target") == (np.median(epochs), np.median(spent))
+        if arm != "plain":
+            test = stats.ttest_rel(finals, NONE)
+            interval = test.confidence_interval(0.95)
+            got = numbers(row, "difference", "difference_low", "difference_high")
+            assert got == pytest.approx((np.mean(finals) - np.mean(NONE), interval.low, interval.high), abs=1e-12)
+            gaps = np.array(finals) - np.array(NONE)
+            ps[arm] = stats.permutation_test((gaps,), np.mean, permutation_type="samples").pvalue
+            assert float(row["p"]) == pytest.approx(ps[arm])
+            assert (row["baseline"], row["paired"], row["pairs"]) == ("plain", "True", "5")
+    assert float(rows["bn"]["p_holm"]) == pytest.approx(2 * ps["bn"])  # the smaller of two
+    assert float(rows["ln"]["p_holm"]) == pytest.approx(max(2 * ps["bn"], ps["ln"]))
+    for field in ("difference", "difference_low", "p", "p_holm", "pairs"):
+        assert rows["plain"][field] == ""  # a baseline has no difference, not a difference of 0
+
+
+def test_the_table_marks_what_is_not_told_apart(bnbench, results):
+    lines = bnbench("compare", results).stdout.split("\n")
+    cells = {line.split("  ")[0].strip(): line for line in lines[3:6]}
+    gaps = np.array(BATCH) - np.array(NONE)
+    half = 100 * stats.t.ppf(0.975, 4) * gaps.std(ddof=1) / np.sqrt(5)
+    mean = 100 * gaps.mean()
+    assert f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]" in cells["bn"] and "~" not in cells["bn"]
+    assert "~ [" in cells["ln"] and "baseline" in cells["plain"]
+    assert lines[3].startswith("plain")  # the baseline comes first
+
+
+def test_the_summary_says_who_is_ahead_and_what_cannot_be_said(bnbench, results):
+    out = " ".join(bnbench("compare", results).stdout.split())
+    assert (
+        "A hint and no more, since p stays above 0.05 (Holm, 2 comparisons): bn is ahead of plain by 1.05 points" in out
+    )
+    assert "Not told apart from plain, which is no proof of being the same: ln." in out
+    assert "Too few seeds for a test: of 5 pairs no p is below 0.125 (Holm, 2 comparisons)" in out and "7 seeds" in out
+    assert "on the same 10,000 test images" in out and "--bootstrap counts that in" in out
+
+
+def test_ten_seeds_establish_a_difference(bnbench, tmp_path):
+    for seed in range(10):
+        make_run(tmp_path / "r", "plain", seed, [0.90 + seed / 1e4], config=make_config())
+        make_run(tmp_path / "r", "bn", seed, [0.91 + seed % 3 / 1e4], config=make_config("batch"))
+    out = " ".join(bnbench("compare", tmp_path / "r").stdout.split())
+    assert "bn is ahead of plain by 0.96 points [" in out and "10 pairs; p 0.002." in out and "Too few" not in out
+    out = " ".join(bnbench("compare", tmp_path / "r", "--metric", "train_loss").stdout.split())
+    assert "ahead" not in out and "behind" not in out  # make_run gives all the same loss
+    assert "~ [0.0000, 0.0000]" in out
+
+
+def test_one_seed_has_no_interval_anywhere(bnbench, tmp_path):
+    make_run(tmp_path / "r", "plain", 0, [0.90], config=make_config())
+    make_run(tmp_path / "r", "bn", 0, [0.91], config=make_config("batch"))
+    result = bnbench("compare", tmp_path / "r")
+    assert "±" not in result.stdout.split("±, [ ]")[0] and "[" not in result.stdout.split("±, [ ]")[0]
+    assert "+1.00" in result.stdout and "One seed supports no conclusion: plain, bn." in result.stdout
+    row = rows_of(bnbench("compare", tmp_path / "r", "--format", "csv"))["bn"]
+    assert float(row["difference"]) == pytest.approx(0.01) and row["pairs"] == "1"
+    for field in ("final_valid_accuracy_sd", "final_valid_accuracy_low", "difference_low", "p"):
+        assert row[field] == ""
+    (group,) = json.loads(bnbench("compare", tmp_path / "r", "--format", "json").stdout)["groups"]
+    assert group["arms"][1]["difference_low"] is None and group["arms"][1]["p"] is None
+
+
+def test_seeds_that_do_not_match_are_unpaired(bnbench, tmp_path):
+    for seed, (a, b) in enumerate(zip(NONE, BATCH, strict=True)):
+        make_run(tmp_path / "r", "plain", seed, [a], config=make_config())
+        make_run(tmp_path / "r", "bn", seed + 100, [b], config=make_config("batch"))
+    row = rows_of(bnbench("compare", tmp_path / "r", "--format", "csv"))["bn"]
+    test = stats.ttest_ind(BATCH, NONE, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    assert numbers(row, "difference_low", "difference_high", "p") == pytest.approx((*interval, test.pvalue), abs=1e-12)
+    assert row["paired"] == "False" and row["pairs"] == ""
+    assert "] unpaired" in bnbench("compare", tmp_path / "r").stdout
+
+
+def test_a_lost_seed_costs_its_pair_alone_and_is_counted(bnbench, results):
+    edit(results / "bn/seed-1", status="diverged")
+    (results / "ln/seed-4/run.json").unlink()
+    make_run(results, "ln", 7, [0.1], status="interrupted", epochs=3, config=make_config("layer"))
+    result = bnbench("compare", results, "--format", "csv")
+    rows = rows_of(result)
+    test = stats.ttest_rel([BATCH[i] for i in (0, 2, 3, 4)], [NONE[i] for i in (0, 2, 3, 4)])
+    assert numbers(rows["bn"], "difference_low", "difference_high") == pytest.approx(
+        test.confidence_interval(), abs=1e-12
+    )
+    assert (rows["bn"]["seeds"], rows["bn"]["diverged"], rows["bn"]["pairs"]) == ("4", "1", "4")
+    assert (rows["ln"]["seeds"], rows["ln"]["unfinished"]) == ("4", "1")
+    assert "diverged after epoch 3, so in no mean" in result.stderr and "not finished (interrupted)" in result.stderr
+    out = bnbench("compare", results).stdout
+    assert "4 + 1 diverged" in out and "4 + 1 unfinished" in out
+    assert "Means leave diverged runs out, and so flatter: bn (4 + 1 diverged)." in out
+
+
+def test_each_model_has_its_own_baseline(bnbench, results):
+    for seed, final in enumerate(NONE):
+        make_run(results, "cnn", seed, [final] * 3, config=make_config(model="cnn"))
+        make_run(results, "cnn_bn", seed, [final + 0.01] * 3, config=make_config("batch", model="cnn"))
+        make_run(results, "plain_lr1", seed, [final] * 3, config=make_config(lr=1.0))
+        make_run(results, "bn_lr1", seed, [final + 0.02] * 3, config=make_config("batch", lr=1.0))
+    rows = rows_of(bnbench("compare", results, "--format", "csv"))
+    assert {arm: row["baseline"] for arm, row in rows.items()} == {
+        "cnn": "cnn",
+        "cnn_bn": "cnn",
+        "plain": "plain",
+        "bn": "plain",
+        "ln": "plain",
+        "plain_lr1": "plain_lr1",
+        "bn_lr1": "plain_lr1",
+    }
+    assert list(rows) == ["cnn", "cnn_bn", "plain", "bn", "ln", "plain_lr1", "bn_lr1"]  # each family together
+    chosen = rows_of(bnbench("compare", results, "--baseline", "ln", "--format", "csv"))
+    assert {row["baseline"] for row in chosen.values()} == {"ln"}
+
+
+def test_a_baseline_that_is_not_there_or_not_one(bnbench, results):
+    result = bnbench("compare", results, "--baseline", "plane")
+    assert result.exit_code == 2 and "--baseline plane: no such arm; did you mean plain?" in result.stderr
+    for seed, final in enumerate(NONE):
+        make_run(results / "again", "plain", seed, [final] * 3, config=make_config(lr=0.2))
+    result = bnbench("compare", results, "--baseline", "plain")
+    assert result.exit_code == 2 and "names 2 arms; choose one of plain#" in result.stderr
+    for seed, final in enumerate(NONE):
+        make_run(results / "twin", "twin", seed, [final] * 3, config=make_config())
+    result = bnbench("compare", results)
+    assert "no baseline" in result.stderr and "being equally near; --baseline chooses" in result.stderr
+
+
+def test_no_arm_without_a_norm_is_said(bnbench, tmp_path):
+    for arm, norm in (("bn", "batch"), ("ln", "layer")):
+        make_run(tmp_path / "r", arm, 0, [0.9], config=make_config(norm))
+    out = bnbench("compare", tmp_path / "r").stdout
+    assert "Nothing is compared: no arm here is without a norm; --baseline names another to compare with." in out
+
+
+def test_the_metric_and_when(bnbench, results):
+    rows = rows_of(bnbench("compare", results, "--metric", "valid_loss", "--at", "2", "--format", "csv"))
+    assert float(rows["bn"]["epoch2_valid_loss"]) == 1.0 and float(rows["bn"]["best_valid_loss"]) == pytest.approx(
+        2 / 3
+    )
+    rows = rows_of(bnbench("compare", results, "--at", "best", "--format", "csv"))
+    assert float(rows["bn"]["best_valid_accuracy"]) == pytest.approx(statistics.mean(BATCH))
+    assert "chosen on the very images that it is measured on" in bnbench("compare", results, "--at", "best").stdout
+    result = bnbench("compare", results, "--at", "4")
+    assert result.exit_code == 2 and "--at 4 is beyond its last epoch" in result.stderr
+    result = bnbench("compare", results, "--at", "0")
+    assert result.exit_code == 2 and "must be final, best or an epoch, counted from 1" in result.stderr
+
+
+def test_runs_that_never_reach_the_target_are_counted_as_later(bnbench, results):
+    """The median over all runs; half or more without it, and it is beyond the last epoch."""
+    make_run(results, "bn", 9, [0.1] * 3, status="diverged", config=make_config("batch"))
+    rows = rows_of(bnbench("compare", results, "--target", "0.9", "--format", "csv"))
+    assert (rows["plain"]["reached"], rows["plain"]["reached_of"], rows["plain"]["epochs_to_target"]) == (
+        "3",
+        "5",
+        "3.0",
+    )
+    assert (rows["bn"]["reached"], rows["bn"]["reached_of"]) == ("5", "6")  # a diverged run has not reached it
+    assert rows["ln"]["reached"] == "3"
+    rows = rows_of(bnbench("compare", results, "--target", "0.9005", "--format", "csv"))
+    assert (rows["plain"]["reached"], rows["plain"]["epochs_to_target"], rows["plain"]["seconds_to_target"]) == (
+        "2",
+        "",
+        "",
+    )
+    out = bnbench("compare", results, "--target", "0.9005").stdout
+    assert "2 of 5, >3 epochs" in out and "5 of 6, epoch 3" in out and "reached 90.05 %" in out
+    rows = rows_of(bnbench("compare", results, "--metric", "valid_loss", "--target", "1", "--format", "csv"))
+    assert rows["plain"]["epochs_to_target"] == "2.0"  # a loss is reached from above
+
+
+def test_held_out_runs_stand_apart_and_show_the_test_set_in_its_own_column(bnbench, results):
+    for seed, (a, b) in enumerate(zip(NONE, BATCH, strict=True)):
+        make_run(results / "held", "plain", seed, [a] * 3, test=a - 0.01, config=make_config())
+        make_run(results / "held", "bn", seed, [b] * 3, test=b - 0.02, config=make_config("batch"))
+    groups = json.loads(bnbench("compare", results, "--format", "json").stdout)["groups"]
+    assert [(group["held_out"], len(group["arms"])) for group in groups] == [(0, 3), (5_000, 2)]
+    bn = groups[1]["arms"][1]
+    assert bn["test_accuracy"] == pytest.approx(statistics.mean(BATCH) - 0.02) and bn["difference"] > 0.01
+    assert "test_accuracy" not in groups[0]["arms"][0]
+    out = bnbench("compare", results / "held").stdout
+    assert "55,000 training and 5,000 held-out training images" in out and "test %" in out
+    result = bnbench("compare", results, "--metric", "test_accuracy", "--format", "json")
+    (group,) = json.loads(result.stdout)["groups"]
+    assert group["arms"][1]["difference"] == pytest.approx(statistics.mean(BATCH) - statistics.mean(NONE) - 0.01)
+    assert "not shown: mnist, 60,000 training and 10,000 test images, 3 epochs: --metric test_accuracy" in result.stderr
+
+
+def test_the_bootstrap_reads_the_mistakes(bnbench, tmp_path):
+    """Of 10,000 images the plain arm gets 1,000 wrong, the other 900 of them: only the images vary."""
+    for seed in range(3):
+        make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config(), mistakes=range(1_000))
+        make_run(tmp_path / "r", "bn", seed, [0.91], config=make_config("batch"), mistakes=range(900))
+    row = rows_of(bnbench("compare", tmp_path / "r", "--bootstrap", "--format", "csv"))["bn"]
+    half = 1.96 * np.sqrt(0.01 * 0.99 / 10_000)
+    low, high = numbers(row, "bootstrap_low", "bootstrap_high")
+    assert ((low + high) / 2, (high - low) / 2) == pytest.approx((0.01, half), rel=0.1)
+    out = bnbench("compare", tmp_path / "r", "--bootstrap").stdout
+    assert "test %, seeds x images" in out and "counts that in" not in out
+
+
+def test_the_wider_of_the_two_intervals_decides(bnbench, tmp_path):
+    """Ten more of 10,000 images are right at every seed: certain over seeds, and nothing over images."""
+    for seed in range(6):
+        make_run(tmp_path / "r", "plain", seed, [0.9000], config=make_config(), mistakes=range(1_000))
+        wrong = [*range(500, 1_000), *range(2_000, 2_490)]
+        make_run(tmp_path / "r", "bn", seed, [0.9010], config=make_config("batch"), mistakes=wrong)
+    assert "+0.10 [+0.10, +0.10]" in bnbench("compare", tmp_path / "r").stdout
+    assert "~ [+0.10, +0.10]" in bnbench("compare", tmp_path / "r", "--bootstrap").stdout
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_text(path.read_text() + "9999,1,2\n"),
+        lambda path: path.write_text(path.read_text()[:-2]),
+        lambda path: path.write_text(path.read_text().replace("7,3,5", "7,3,five")),
+        lambda path: path.write_text(path.read_text().replace("\n7,", "\n6,")),
+        lambda path: path.write_text("image\n"),
+        lambda path: path.write_text(""),
+        lambda path: path.write_bytes(b"\xff\xfe"),
+    ],
+)
+def test_mistakes_that_are_missing_or_damaged_cost_the_bootstrap_alone(bnbench, tmp_path, damage):
+    for seed in range(3):
+        make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config(), mistakes=range(1_000))
+        make_run(tmp_path / "r", "bn", seed, [0.91], config=make_config("batch"), mistakes=range(900))
+    damage(tmp_path / "r/bn/seed-1/mistakes.csv")
+    result = bnbench("compare", tmp_path / "r", "--bootstrap", "--format", "csv")
+    row = rows_of(result)["bn"]
+    assert row["bootstrap_low"] == "" and float(row["difference"]) == pytest.approx(0.01)
+    assert "bn: no bootstrap: " in result.stderr and "bn/seed-1/mistakes.csv" in result.stderr
+
+
+def test_settings_that_differ_are_columns(bnbench, results):
+    rows = rows_of(bnbench("compare", results, "--format", "csv"))
+    assert {arm: row["norm.type"] for arm, row in rows.items()} == {"plain": "none", "bn": "batch", "ln": "layer"}
+    assert "train.optimizer.lr" not in rows["bn"]
+    assert "norm.affine" not in rows["bn"]  # the same in the arms that have it
+    whole = rows_of(bnbench("compare", results, "--format", "csv", "--all-config"))["bn"]
+    assert whole["train.optimizer.lr"] == "0.1" and whole["norm.affine"] == "True"
+
+
+def test_columns_sort_and_top(bnbench, results):
+    result = bnbench("compare", results, "--columns", "difference,norm.type", "--format", "markdown")
+    assert "| arm | difference | norm.type |" in result.stdout
+    ranked = list(rows_of(bnbench("compare", results, "--sort", "value", "--format", "csv")))
+    assert ranked == ["bn", "ln", "plain"]
+    assert list(rows_of(bnbench("compare", results, "--sort=-value", "--format", "csv"))) == ranked[::-1]
+    assert list(rows_of(bnbench("compare", results, "--sort", "norm.type", "--format", "csv"))) == ["bn", "ln", "plain"]
+    assert list(rows_of(bnbench("compare", results, "--sort", "p", "--format", "csv")))[-1] == "plain"  # it has none
+    top = bnbench("compare", results, "--top", "1", "--format", "csv")
+    assert list(rows_of(top)) == ["bn", "plain"]  # the baseline stays
+    assert float(rows_of(top)["bn"]["p_holm"]) == 0.125  # what is not shown was compared all the same
+    assert "… and 1 more arms." in bnbench("compare", results, "--top", "1").stdout
+    result = bnbench("compare", results, "--columns", "norm.typ")
+    assert result.exit_code == 2 and "there is no column 'norm.typ'; did you mean norm.type?" in result.stderr
+    assert bnbench("compare", results, "--sort", "nonsense").exit_code == 2
+
+
+def test_latex(bnbench, results):
+    out = bnbench("compare", results, "--format", "latex", "--columns", "value,difference,norm.type").stdout
+    lines = out.split("\n")
+    assert r"\begin{tabular}{lrrr}" in lines and r"\toprule" in lines and r"\bottomrule" in lines
+    assert r"arm & final valid \% & difference & norm.type \\" in lines
+    assert any(line.startswith(r"ln & 90.01 $\pm$ ") and r"$\sim$ [$-" in line for line in lines)
+    assert all(line.startswith(("%", "\\")) or line.endswith(r"\\") for line in lines if line)
+
+
+def test_a_gate_on_a_number(bnbench, results):
+    assert bnbench("compare", results, "--fail-if", "valid_accuracy < 0.89").exit_code == 0
+    result = bnbench("compare", results, "--fail-if", "valid_accuracy < 0.905", "--fail-if", "train_loss > 0.1")
+    assert result.exit_code == 1 and "final valid %" in result.stdout  # the table is printed all the same
+    assert "valid_accuracy < 0.905: plain has final_valid_accuracy 0.8998" in result.stderr
+    assert "bn has final_valid_accuracy" not in result.stderr
+    assert result.stderr.count("train_loss > 0.1: ") == 3  # another metric than the one shown
+    assert bnbench("compare", results, "--fail-if", "difference < -0.05").exit_code == 0  # a baseline has none
+    assert bnbench("compare", results, "--fail-if", "diverged >= 1").exit_code == 0
+    edit(results / "bn/seed-1", status="diverged")
+    assert bnbench("compare", results, "--fail-if", "diverged >= 1").exit_code == 1
+
+
+def test_a_gate_fails_where_there_is_nothing_to_judge(bnbench, tmp_path):
+    make_run(tmp_path / "r", "a", 0, [0.1], status="diverged", epochs=3, config=make_config())
+    result = bnbench("compare", tmp_path / "r", "--fail-if", "valid_accuracy < 0.5")
+    assert result.exit_code == 1 and "a has no final_valid_accuracy to judge" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("gate", "problem"),
+    [
+        ("valid_accuracy", "must be FIELD < NUMBER"),
+        ("valid_accuracy = 1", "must be FIELD < NUMBER"),
+        ("valid_accuracy < 97", "accuracies are fractions here"),
+        ("valid_accurracy < 0.9", "there is no number valid_accurracy"),
+        ("norm.type < 1", "there is no number norm.type"),
+        ("valid_accuracy < nowhere.json", "nowhere.json cannot be read: No such file"),
+        ("valid_accuracy < r", "r is no saved comparison"),
+        ("valid_accuracy < broken.json", "is no saved comparison; make one with"),
+        ("valid_accuracy < 1e999", "must have a finite number"),
+    ],
+)
+def test_a_wrong_gate_is_refused(bnbench, results, tmp_path, gate, problem):
+    (tmp_path / "broken.json").write_text('{"groups": [1]}')
+    result = bnbench("compare", results, "--fail-if", gate)
+    assert result.exit_code == 2 and problem in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_gate_against_a_saved_comparison(bnbench, results, tmp_path):
+    (tmp_path / "saved.json").write_text(bnbench("compare", results, "--format", "json").stdout)
+    assert bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json").exit_code == 0
+    for seed, final in enumerate(BATCH):
+        (results / f"bn/seed-{seed}/run.json").unlink()
+        make_run(results / "worse", "bn", seed, [final - 0.001] * 3, config=make_config("batch"))
+    result = bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json")
+    assert result.exit_code == 1 and "bn has final_valid_accuracy 0.9093" in result.stderr
+    assert result.stderr.count("has final_valid_accuracy") == 1
+    assert bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json - 0.002").exit_code == 0
+    assert bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json + 0.1").exit_code == 1
+    make_run(results, "new", 0, [0.5] * 3, config=make_config("rms"))
+    result = bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json - 0.002")
+    assert result.exit_code == 0 and "new is not in the saved comparison, so not judged" in result.stderr
+    result = bnbench("compare", results / "new", "--fail-if", "valid_accuracy < saved.json")
+    assert result.exit_code == 1 and "plain is in the saved comparison and not in this one" in result.stderr
+
+
+def test_a_config_that_is_not_the_runs_is_named(bnbench, results):
+    path = results / "bn/seed-0/config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.1", "lr: 0.2"))
+    result = bnbench("compare", results)
+    assert result.exit_code == 0 and "bn/seed-0 is not the one that run.json gives the digest of" in result.stderr
+    path.write_text("norm: [")
+    result = bnbench("compare", results, "--format", "csv")
+    assert rows_of(result)["bn"]["baseline"] == "" and "bn: its settings are not known" in result.stderr
