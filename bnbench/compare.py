@@ -112,8 +112,9 @@ def compare(comparison: Comparison, question: Question) -> list[Table]:
             continue
         rows = [_row(arm, question) for arm in arms]
         if chosen is None:
+            plain = [arm for arm in arms if arm.config.get("norm.type") == "none"]
             for row in rows:
-                row.baseline = _baseline(row.arm, arms, comparison.notes)
+                row.baseline = _baseline(row.arm, plain, comparison.notes)
         else:
             named = next((arm for arm in arms if arm.label == chosen), None)
             if named is None:
@@ -155,8 +156,8 @@ def _named(arms: Sequence[Arm], name: str) -> str:
     raise ConfigError(f"--baseline {name}: no such arm; {hint}")
 
 
-def _baseline(arm: Arm, arms: Sequence[Arm], notes: list[str]) -> Arm | None:
-    """The arm without a norm that shares the arm's kind of model and most of its other settings.
+def _baseline(arm: Arm, plain: Sequence[Arm], notes: list[str]) -> Arm | None:
+    """Of the arms without a norm, the one that shares the arm's kind of model and most of its other settings.
 
     None where there is none, or where two are equally near: then --baseline has to name one.
     """
@@ -168,14 +169,10 @@ def _baseline(arm: Arm, arms: Sequence[Arm], notes: list[str]) -> Arm | None:
             if not key.startswith("norm.") and key != "model.bias"
         )
 
-    plain = [
-        other
-        for other in arms
-        if other.config.get("norm.type") == "none" and other.config.get("model.type") == arm.config.get("model.type")
-    ]
-    if not plain:
+    alike = [other for other in plain if other.config["model.type"] == arm.config.get("model.type")]
+    if not alike:
         return None
-    first, *others = sorted(plain, key=distance)
+    first, *others = sorted(alike, key=distance)
     if others and distance(first) == distance(others[0]):
         notes.append(
             f"{arm.label}: no baseline, {first.label} and {others[0].label} being equally near; --baseline chooses"

@@ -44,7 +44,14 @@ def _limits(table: Table) -> Iterator[str]:
     if lost := [row for row in table.rows if row.arm.diverged and row.arm.complete]:
         yield f"Means leave diverged runs out, and so flatter: {_names(lost, _with_seeds)}."
     if len(table.rows) > 1 and not table.compared:
-        yield "Nothing is compared: no arm here is without a norm; --baseline names another to compare with."
+        baselines = {row.baseline.label for row in table.rows if row.baseline}
+        yield (
+            f"Nothing is compared: no run of {', '.join(sorted(baselines))}, the baseline, is complete."
+            if baselines
+            else "Nothing is compared: there is no one arm without a norm here; --baseline names another."
+            if table.question.baseline is None
+            else f"Nothing is compared: {table.question.baseline} is not among these."
+        )
     yield from _too_few(table)
     values = [row.value.mean for row in table.rows if row.value]
     if values and table.question.at == "best":

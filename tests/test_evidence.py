@@ -182,7 +182,19 @@ def test_no_arm_without_a_norm_is_said(bnbench, tmp_path):
     for arm, norm in (("bn", "batch"), ("ln", "layer")):
         make_run(tmp_path / "r", arm, 0, [0.9], config=make_config(norm))
     out = bnbench("compare", tmp_path / "r").stdout
-    assert "Nothing is compared: no arm here is without a norm; --baseline names another to compare with." in out
+    assert "Nothing is compared: there is no one arm without a norm here; --baseline names another." in out
+
+
+def test_a_baseline_that_diverged_or_stands_elsewhere_is_said(bnbench, results):
+    for seed in range(5):
+        edit(results / f"plain/seed-{seed}", status="diverged")
+    out = bnbench("compare", results).stdout
+    assert "Nothing is compared: no run of plain, the baseline, is complete." in out
+    assert "Every run diverged, so there is no mean: plain (0 + 5 diverged)." in out
+    for arm, norm in (("a", "rms"), ("b", "layer")):
+        make_run(results / "more", arm, 0, [0.9] * 4, config=make_config(norm))
+    out = bnbench("compare", results, "--baseline", "bn").stdout
+    assert "Nothing is compared: bn is not among these." in out
 
 
 def test_the_metric_and_when(bnbench, results):

@@ -17,6 +17,7 @@ from bnbench.results import read_run
 
 README = (REPOSITORY / "README.md").read_text()
 REFERENCE = REPOSITORY / "results" / "reference"
+NORM_RUNS = REPOSITORY / "results" / "norms"
 COMMANDS = sorted(
     {
         match[0]
@@ -27,9 +28,11 @@ COMMANDS = sorted(
 )
 # The table of the tutorial's experiments: the config, "mean ± half", the difference and p, empty for a baseline.
 ROWS = re.findall(r"^\| `([a-z_]+bn[^`]*)` \|.*\| (\d\d\.\d\d ± \d\.\d\d) \|([^|]*)\|([^|]*)\|$", README, flags=re.M)
-# The table of the norms: type, MLP, CNN.
+# The table of the norms: type, then for the MLP and the CNN "mean ± half" and the difference to none.
 NORM_ROWS = re.findall(
-    r"^\| `([a-z_0-9]+)` \| (\d\d\.\d\d ± \d\.\d\d)? *\| (\d\d\.\d\d ± \d\.\d\d) \|$", README, flags=re.M
+    r"^\| `([a-z_0-9]+)` \| (\d\d\.\d\d ± \d\.\d\d)? *\| ([^|]*?) *\| (\d\d\.\d\d ± \d\.\d\d) \| ([^|]*?) *\|$",
+    README,
+    flags=re.M,
 )
 
 
@@ -88,56 +91,82 @@ def test_its_numbers_are_those_of_the_tracked_runs(config, mean, difference, cor
         assert not difference.strip() and not corrected.strip()
         return
     amount, interval = gap(arm, baseline)
-    signs = {sign + interval[-1] for sign in interval.replace(",", "")[1:].split() for sign in sign[0]}
-    assert difference.strip() == f"{'~' if len(signs) == 2 else f'{amount:+.2f}'} {interval}"
+    assert difference.strip() == f"{'~' if interval.count('+') == 1 else f'{amount:+.2f}'} {interval}"
     others = [row[0].replace(" --set ", ",") for row in ROWS if row[0][:3] == arm[:3] and row[0] != baseline]
-    ps = sorted((p(other, baseline), other) for other in others)
-    corrected_by_hand = 0.0
+    assert corrected.strip() == holm_by_hand(arm, others, baseline, REFERENCE)
+
+
+def holm_by_hand(arm, others, baseline, folder):
+    ps = sorted((p(other, baseline, folder=folder), other) for other in others)
+    corrected = 0.0
     for rank, (value, other) in enumerate(ps):
-        corrected_by_hand = max(corrected_by_hand, (len(ps) - rank) * value)
+        corrected = max(corrected, (len(ps) - rank) * value)
         if other == arm:
-            break
-    assert corrected.strip() == f"{corrected_by_hand:.3f}"
+            return f"{min(1.0, corrected):.3f}"
+    raise AssertionError(arm)
 
 
-def test_its_table_of_norms_is_the_tracked_runs():
-    assert {norm for norm, *_ in NORM_ROWS} == {"none", *NORMS, *WEIGHT_NORMS}
-    for norm, *shown in NORM_ROWS:
-        for model, cell in zip(("mlp", "cnn"), shown, strict=True):
-            folder = REPOSITORY / "results" / "norms" / f"{model}_{norm}"
-            finals = [100 * read_run(path).rows[-1].valid_accuracy for path in folder.glob("*")]
-            assert len(finals) == (5 if cell else 0)
-            assert not cell or cell == f"{statistics.mean(finals):.2f} ± {statistics.stdev(finals):.2f}"
+@pytest.mark.parametrize(("norm", "mlp", "mlp_gap", "cnn", "cnn_gap"), NORM_ROWS)
+def test_its_table_of_norms_is_the_tracked_runs(norm, mlp, mlp_gap, cnn, cnn_gap):
+    for model, seeds, mean, difference in (("mlp", 11, mlp, mlp_gap), ("cnn", 5, cnn, cnn_gap)):
+        arm, baseline = f"{model}_{norm}", f"{model}_none"
+        if not (NORM_RUNS / arm).exists():
+            assert mean == difference == ""
+            continue
+        values = finals(arm, NORM_RUNS)
+        assert len(values) == seeds and mean == shown(values)
+        if norm == "none":
+            assert difference == ""
+            continue
+        amount, interval = gap(arm, baseline, folder=NORM_RUNS)
+        if interval.count("+") == 1:
+            assert difference == f"~ {interval}"
+            continue
+        expected = f"{amount:+.2f} {interval}"
+        if model == "mlp":
+            others = [row[0] for row in NORM_ROWS if row[1] and row[0] != "none"]
+            expected += f", p {holm_by_hand(arm, [f'mlp_{other}' for other in others], baseline, NORM_RUNS)}"
+        assert difference == expected
 
 
 def test_its_claims_on_the_norms():
-    def gaps(arm, baseline):
-        """Final validation accuracy against the baseline's of the same seed, in points."""
-        folder = REPOSITORY / "results" / "norms"
-        a, b = ([read_run(folder / name / f"seed-{s}").rows[-1] for s in range(5)] for name in (arm, baseline))
-        return [100 * (x.valid_accuracy - y.valid_accuracy) for x, y in zip(a, b, strict=True)]
-
+    assert {row[0] for row in NORM_ROWS} == {"none", *NORMS, *WEIGHT_NORMS}
     text = " ".join(README.split())
-    mean_only, whole, variance_only = (
-        gaps(f"mlp_{norm}batch", "mlp_none") for norm in ("mean_only_", "", "variance_only_")
-    )
-    assert f"gives {statistics.mean(mean_only):.2f} of batch norm's {statistics.mean(whole):.2f} points" in text
-    assert f"divides is {-statistics.mean(variance_only):.2f} points *worse*" in text and max(variance_only) < 0
-    l1 = gaps("mlp_l1_batch", "mlp_batch")
-    assert f"in all five seeds (by {min(l1):.2f} to {max(l1):.2f}), in the CNN in one of five" in text
-    assert sum(gap > 0 for gap in gaps("cnn_l1_batch", "cnn_batch")) == 1
-    for model in ("mlp", "cnn"):
-        noisy = gaps(f"{model}_noisy_batch", f"{model}_batch")
-        assert min(noisy) < 0 < max(noisy) and max(map(abs, noisy)) < 0.375
-        assert statistics.mean(gaps(f"{model}_lp_batch", f"{model}_batch")) < 0
-        for seed in range(5):
+    by = {
+        (a, b): gap(f"mlp_{a}", f"mlp_{b}", folder=NORM_RUNS)
+        for a, b in (
+            ("mean_only_batch", "none"),
+            ("batch", "none"),
+            ("mean_only_batch", "batch"),
+            ("variance_only_batch", "none"),
+            ("l1_batch", "batch"),
+            ("lp_batch", "batch"),
+            ("noisy_batch", "batch"),
+        )
+    }
+    assert f"{by['mean_only_batch', 'none'][0]:.2f}" == f"{by['batch', 'none'][0]:.2f}" == "1.65"
+    assert "ahead of no norm by 1.65 points, as batch norm is" in text
+    assert f"at most 0.13 {by['mean_only_batch', 'batch'][1]}" in text
+    amount, interval = by["variance_only_batch", "none"]
+    assert f"{-amount:.2f} points *behind* no norm {interval}" in text
+    amount, interval = by["l1_batch", "batch"]
+    others = [f"mlp_{row[0]}" for row in NORM_ROWS if row[1] and row[0] != "batch"]
+    corrected = holm_by_hand("mlp_l1_batch", others, "mlp_batch", NORM_RUNS)
+    assert f"by {amount:.2f} points {interval}, p {corrected}; with other images" in text
+    assert f"in the CNN, ~ {gap('cnn_l1_batch', 'cnn_batch', folder=NORM_RUNS)[1]}" in text
+    amount, interval = by["lp_batch", "batch"]
+    assert f"behind L2**, by {-amount:.2f} points {interval}" in text
+    assert f"`noisy_batch` beside `batch` is ~ {by['noisy_batch', 'batch'][1]}" in text
+    for norm in ("layer", "rms", "group", "weight"):
+        low, high = map(float, gap(f"mlp_{norm}", "mlp_none", folder=NORM_RUNS)[1].strip("[]").split(", "))
+        assert low < 0 < high and min(-low, -low + high) >= 0.37 and max(-low, high) >= 0.5
+    for model, seeds in (("mlp", 11), ("cnn", 5)):
+        for seed in range(seeds):
             a, b = (
                 (REPOSITORY / f"results/norms/{model}_{norm}/seed-{seed}/metrics.csv").read_bytes()
                 for norm in ("sync_batch", "batch")
             )
             assert a == b
-    for norm in ("layer", "rms", "group", "weight"):
-        assert statistics.mean(gaps(f"mlp_{norm}", "mlp_none")) < statistics.stdev(gaps(f"mlp_{norm}", "mlp_none"))
 
 
 def test_its_tree_is_the_source():
