@@ -258,7 +258,7 @@ def standalone(picture: Picture, group: str) -> Figure:
     figure = picture.draw()
     (axes,) = figure.axes
     width, height = figure.get_size_inches()
-    title, under = wrap(picture.title, int(width * 15)), wrap(group, int(width * 17))
+    title, under = wrap(picture.title, int(width * 15)), wrap(group, int(width * 15))
     above = 0.16 * len(title) + 0.15 * len(under) + 0.1
     below = 0.17 * len(picture.keys) + 0.05
     whole = height + above + below

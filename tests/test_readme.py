@@ -11,7 +11,10 @@ import typer.main
 from conftest import REPOSITORY
 from scipy import stats
 
+from bnbench import plots
+from bnbench.arms import collect
 from bnbench.cli import app
+from bnbench.compare import Question, compare
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.results import read_run
 
@@ -167,6 +170,20 @@ def test_its_claims_on_the_norms():
                 for norm in ("sync_batch", "batch")
             )
             assert a == b
+
+
+def test_its_pictures_say_what_the_tracked_runs_give():
+    (table,) = compare(collect(sorted(REFERENCE.glob("mlp*"))), Question())
+    pictures = {picture.name: picture for picture in plots.curves(table.rows)}
+    said = dict(re.findall(r"^!\[(.*)\]\((results/figures/.*\.svg)\)$", README.replace("\\", ""), flags=re.M))
+    for picture, file in (
+        (pictures["valid_accuracy-by-epoch"], "results/figures/mlp-accuracy.svg"),
+        (plots.differences(table.rows, table), "results/figures/mlp-differences.svg"),
+    ):
+        assert said[picture.text] == file
+        assert "mlp_bn_batch_stats" in (REPOSITORY / file).read_text()
+        said.pop(picture.text)
+    assert not said
 
 
 def test_its_tree_is_the_source():
