@@ -370,7 +370,7 @@ def test_figures_are_svg_and_png(bnbench, results, tmp_path):
         if path.suffix == ".png":
             assert path.read_bytes().startswith(PNG)
         else:
-            text = "".join(ET.parse(path).getroot().itertext())
+            text = " ".join("".join(ET.parse(path).getroot().itertext()).split())
             assert "date>" not in path.read_text() and "#ffffff" in path.read_text()
             assert "3 epochs" in text and "plain" in text and "slow" in text
     again = files(compare(collect([results]), Question()))
