@@ -59,10 +59,17 @@ class Arm:
         return [*self.complete, *self.diverged, *self.unfinished]
 
     @property
-    def seeds(self) -> str:
+    def counts(self) -> str:
         """How many runs its numbers are of, and how many are in none."""
         apart = [(len(self.diverged), "diverged"), (len(self.unfinished), "unfinished")]
         return " + ".join([str(len(self.complete)), *(f"{n} {what}" for n, what in apart if n)])
+
+
+class Notes(list[str]):
+    """Sentences of a line each: a folder's name may hold a line break, and must not forge a line."""
+
+    def append(self, note: str) -> None:
+        super().append(note.replace("\n", "\\n"))
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def seed_ranges(seeds: Sequence[int]) -> str:
 
 def collect(paths: Sequence[Path]) -> Comparison:
     """Read every run at or below `paths`. Raises ResultsError where not one can be shown."""
-    notes: list[str] = []
+    notes = Notes()
     groups: dict[Group, list[Arm]] = defaultdict(list)
     for (group, name, digest), runs in _by_arm(_read(paths, notes), notes).items():
         arm = Arm(name, digest)
@@ -104,7 +111,7 @@ def collect(paths: Sequence[Path]) -> Comparison:
         if not any(arm.complete or arm.diverged for arm in arms):
             del groups[group]
     if not groups:
-        where = " ".join(map(str, paths))
+        where = " ".join(map(str, paths)).replace("\n", "\\n")
         raise ResultsError("\n".join([*notes, f"{where}: no finished run to compare; bnbench run makes one"]))
     for group in groups:
         groups[group].sort(key=lambda arm: (arm.name, arm.digest))
@@ -124,7 +131,7 @@ def _read(paths: Sequence[Path], notes: list[str]) -> Iterable[Run]:
 
 
 def _by_arm(runs: Iterable[Run], notes: list[str]) -> dict[tuple[Group, str, str], list[Run]]:
-    """Each arm's runs. Of two finished ones of a seed the first counts, and of an unfinished one no more is said."""
+    """Each arm's runs. Of two of a seed the complete one counts, or the first; an unfinished other is not spoken of."""
     arms: dict[tuple[Group, str, str], dict[int, Run]] = defaultdict(dict)
     for run in runs:
         group = Group(
@@ -140,12 +147,16 @@ def _by_arm(runs: Iterable[Run], notes: list[str]) -> dict[tuple[Group, str, str
         first = seeds.setdefault(run.seed, run)
         if first is run:
             continue
-        if first.status not in FINISHED:
-            seeds[run.seed] = run
-        elif run.status in FINISHED:
+        if _rank(run) < _rank(first):
+            seeds[run.seed], first, run = run, run, first
+        if run.status in FINISHED:
             same = "the same run, to the last digit," if _metrics(first) == _metrics(run) else "another, of its seed,"
             notes.append(f"left out, {same} as {first.path}: {run.path}")
     return {key: list(seeds.values()) for key, seeds in arms.items()}
+
+
+def _rank(run: Run) -> int:
+    return ("complete", "diverged").index(run.status) if run.status in FINISHED else len(FINISHED)
 
 
 def _metrics(run: Run) -> list[tuple[str, ...]]:

@@ -9,13 +9,15 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from bnbench.compare import Question, Row, Table
 from bnbench.errors import ConfigError
-from bnbench.inference import Mean
+from bnbench.inference import Difference, Mean
 
 NOTHING = "–"
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,11 @@ def choose(
     """The columns to show, by name: the arm, then those named, or all that have something to say.
 
     Machines get the `empty` ones too, so that fields do not come and go. Of the config, those settings say
-    something that differ between the arms that have them, or with `only_changed` false, all. Raises
-    ConfigError for a name that there is not.
+    something that differ between the arms that have them, or with `only_changed` false, all.
     """
     results, config = _results(table), _config(table)
     if names is not None:
-        return {"arm": ARM, **{name: find(name, available(table)) for name in names}}
+        return {"arm": ARM, **{name: column for name in names if (column := {**results, **config}.get(name))}}
     said = {
         name: column
         for name, column in results.items()
@@ -56,28 +57,31 @@ def available(table: Table) -> dict[str, Column]:
 
 
 def arrange(table: Table, sort: str | None, top: int | None) -> Table:
-    """The rows sorted by a column (`-name`: reversed), and of them the first `top`, with the baselines."""
-    rows = table.rows
+    """The rows of each baseline sorted by a column (`-name`: reversed), and of them the first `top`, with it."""
     if sort is None and top is not None:
         sort = "value"
-    if sort is not None:
-        order = find(sort.removeprefix("-"), {"arm": ARM, **available(table)}).order
-        known = sorted((row for row in rows if order(row) is not None), key=order, reverse=sort.startswith("-"))
-        rows = [*known, *(row for row in rows if order(row) is None)]
-    if top is not None:
-        rows = [row for place, row in enumerate(rows) if place < top or row.is_baseline]
+    column = {"arm": ARM, **available(table)}.get(sort.removeprefix("-")) if sort is not None else None
+    rows = []
+    for _, group in groupby(table.rows, key=lambda row: id(row.baseline)):
+        family = list(group)
+        if column is not None:
+            order, reverse = column.order, str(sort).startswith("-")
+            known = sorted((row for row in family if order(row) is not None), key=order, reverse=reverse)
+            family = [*known, *(row for row in family if order(row) is None)]
+        rows += [row for place, row in enumerate(family) if top is None or place < top or row.is_baseline]
     return replace(table, rows=rows)
 
 
-def find(name: str, columns: dict[str, Column]) -> Column:
-    if name not in columns:
-        close = difflib.get_close_matches(name, columns, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"the columns are {', '.join(columns)}"
-        raise ConfigError(f"there is no column {name!r}; {hint}")
-    return columns[name]
+def check_names(tables: Sequence[Table], names: Sequence[str]) -> None:
+    """Raises ConfigError for a column that no table has."""
+    known = dict.fromkeys(["arm", *(name for table in tables for name in available(table))])
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the columns are {', '.join(known)}"
+            raise ConfigError(f"there is no column {name!r}; {hint}")
 
 
-BASELINE = "baseline"
 ARM = Column(
     "arm",
     lambda row: row.arm.label,
@@ -134,12 +138,28 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
+def mean_text(mean: Mean | None, *, loss: bool = False) -> str:
+    """97.30 ± 0.19; without an interval where there is none."""
+    if mean is None:
+        return NOTHING
+    return number(mean.mean, loss=loss) + ("" if mean.half is None else f" ± {number(mean.half, loss=loss)}")
+
+
+def difference_text(gap: Difference | None, *, apart: bool, seeds: int, loss: bool = False) -> str:
+    """-0.48 [-0.75, -0.20], or ~ and the interval; what is not of as many pairs as the arm has `seeds` says so."""
+    if gap is None:
+        return NOTHING
+    text = signed(gap.mean, loss=loss)
+    if gap.low is not None and gap.high is not None:
+        text = f"{text if apart else '~'} {interval(gap.low, gap.high, loss=loss)}"
+    if not gap.paired:
+        return f"{text} unpaired"
+    return text if gap.n == seeds else f"{text} ({gap.n} pair{'s' if gap.n > 1 else ''})"
+
+
 def _mean_column(heading: str, field: str, get: Callable[[Row], Mean | None], *, loss: bool) -> Column:
     def cell(row: Row) -> str:
-        mean = get(row)
-        if mean is None:
-            return NOTHING
-        return number(mean.mean, loss=loss) + ("" if mean.half is None else f" ± {number(mean.half, loss=loss)}")
+        return mean_text(get(row), loss=loss)
 
     def fields(row: Row) -> dict[str, Any]:
         mean = get(row)
@@ -155,15 +175,9 @@ def _mean_column(heading: str, field: str, get: Callable[[Row], Mean | None], *,
 
 def _difference_column(loss: bool) -> Column:
     def cell(row: Row) -> str:
-        gap = row.difference
-        if gap is None:
-            return BASELINE if row.is_baseline else NOTHING
-        if gap.low is None or gap.high is None:
-            return signed(gap.mean, loss=loss) + ("" if gap.paired else " unpaired")
-        text = f"{signed(gap.mean, loss=loss) if row.told_apart else '~'} {interval(gap.low, gap.high, loss=loss)}"
-        if not gap.paired:
-            return f"{text} unpaired"
-        return text if gap.n == len(row.arm.complete) else f"{text} ({gap.n} pairs)"
+        if row.is_baseline:
+            return BASELINE
+        return difference_text(row.difference, apart=row.told_apart, seeds=len(row.arm.complete), loss=loss)
 
     def fields(row: Row) -> dict[str, Any]:
         gap = row.difference
@@ -215,7 +229,7 @@ def _target_columns(question: Question, epochs: int) -> dict[str, Column]:
 
 SEEDS = Column(
     "seeds",
-    lambda row: row.arm.seeds,
+    lambda row: row.arm.counts,
     lambda row: {
         "seeds": len(row.arm.complete),
         "diverged": len(row.arm.diverged),

@@ -3,7 +3,6 @@
 compare(collect([Path("results")]), Question(target=0.97)) → a Table for each group
 """
 
-import difflib
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bnbench.arms import Arm, Comparison, Group
+from bnbench.baselines import named, nearest
 from bnbench.errors import ConfigError, ResultsError
 from bnbench.inference import Difference, Mean, difference, holm, mean_interval, two_way_bootstrap
 from bnbench.results import Run, read_mistakes
@@ -78,6 +78,12 @@ class Row:
         return self.baseline is self.arm
 
     @property
+    def counts_images_out(self) -> bool:
+        """Whether the interval over seeds leaves 0 out, but the bootstrap's, over images too, does not."""
+        apart = self.difference is not None and self.difference.low is not None and not self.difference.covers_zero
+        return apart and not self.told_apart
+
+    @property
     def told_apart(self) -> bool:
         """Whether the interval of its difference, and the bootstrap's if asked for, leaves 0 out."""
         if self.difference is None or self.difference.low is None or self.difference.covers_zero:
@@ -101,9 +107,14 @@ class Table:
 def compare(comparison: Comparison, question: Question) -> list[Table]:
     """Answer `question` for every group that can; the others are named in the comparison's notes.
 
-    Raises ConfigError where no group can, or the baseline is nowhere.
+    Raises ConfigError where no group can, where the baseline is nowhere, and for a question that makes no sense.
     """
-    chosen = None if question.baseline is None else _named(comparison.arms(), question.baseline)
+    if question.bootstrap and (question.metric not in ("valid_accuracy", "test_accuracy") or question.at != "final"):
+        raise ConfigError("--bootstrap is of the final accuracy on the test images; leave out --metric and --at")
+    if question.target is not None and not (0 <= question.target <= (1e3 if question.is_loss else 1)):
+        what = "must be a loss, as in 0.1" if question.is_loss else "accuracies are fractions here: write 0.97 for 97 %"
+        raise ConfigError(f"--target {question.target:g}: {what}")
+    chosen = None if question.baseline is None else named(comparison.arms(), question.baseline)
     tables = []
     for group, arms in comparison.groups.items():
         reason = _cannot(group, question)
@@ -112,19 +123,22 @@ def compare(comparison: Comparison, question: Question) -> list[Table]:
             continue
         rows = [_row(arm, question) for arm in arms]
         if chosen is None:
-            plain = [arm for arm in arms if arm.config.get("norm.type") == "none"]
-            for row in rows:
-                row.baseline = _baseline(row.arm, plain, comparison.notes)
+            baselines = nearest(arms, comparison.notes)
         else:
-            named = next((arm for arm in arms if arm.label == chosen), None)
-            if named is None:
+            baselines = [next((arm for arm in arms if arm.label == chosen), None)] * len(arms)
+            if baselines[0] is None:
                 comparison.notes.append(f"no baseline {chosen} among: {group.title()}")
-            for row in rows:
-                row.baseline = named
+        for row, baseline in zip(rows, baselines, strict=True):
+            row.baseline = baseline
+        if question.bootstrap and not _bootstraps(group, question):
+            comparison.notes.append(f"no bootstrap of held-out images; --metric test_accuracy: {group.title()}")
         of_arm = {id(row.arm): row for row in rows}
         for row in rows:
             if row.baseline is not None and not row.is_baseline:
-                _set_difference(row, of_arm[id(row.baseline)], question, comparison.notes)
+                base = of_arm[id(row.baseline)].arm
+                row.difference = difference(by_seed(row.arm, question), by_seed(base, question))
+                if question.bootstrap and _bootstraps(group, question):
+                    row.bootstrap = _bootstrap(row, base, comparison.notes)
         ps = [row.difference.p if row.difference else None for row in rows]
         for row, p in zip(rows, holm(ps), strict=True):
             row.p_holm = p
@@ -141,44 +155,6 @@ def _cannot(group: Group, question: Question) -> str | None:
     if question.metric.startswith("test_") and not group.held_out:
         return f"--metric {question.metric} is of runs with data.valid; here valid_accuracy is of the test images"
     return None
-
-
-def _named(arms: Sequence[Arm], name: str) -> str:
-    """The label of the arm that --baseline names."""
-    found = {arm.label for arm in arms if name in (arm.label, arm.name)}
-    if len(found) == 1:
-        return found.pop()
-    labels = sorted(found or {arm.label for arm in arms})
-    if found:
-        raise ConfigError(f"--baseline {name}: names {len(found)} arms; choose one of {', '.join(labels)}")
-    close = difflib.get_close_matches(name, labels, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the arms are {', '.join(labels[:20])}"
-    raise ConfigError(f"--baseline {name}: no such arm; {hint}")
-
-
-def _baseline(arm: Arm, plain: Sequence[Arm], notes: list[str]) -> Arm | None:
-    """Of the arms without a norm, the one that shares the arm's kind of model and most of its other settings.
-
-    None where there is none, or where two are equally near: then --baseline has to name one.
-    """
-
-    def distance(other: Arm) -> int:
-        return sum(
-            arm.config.get(key) != other.config.get(key)
-            for key in arm.config.keys() | other.config.keys()
-            if not key.startswith("norm.") and key != "model.bias"
-        )
-
-    alike = [other for other in plain if other.config["model.type"] == arm.config.get("model.type")]
-    if not alike:
-        return None
-    first, *others = sorted(alike, key=distance)
-    if others and distance(first) == distance(others[0]):
-        notes.append(
-            f"{arm.label}: no baseline, {first.label} and {others[0].label} being equally near; --baseline chooses"
-        )
-        return None
-    return first
 
 
 def _row(arm: Arm, question: Question) -> Row:
@@ -243,15 +219,17 @@ def _reached(runs: Sequence[Run], question: Question) -> Reached | None:
     return Reached(k, len(runs), statistics.median(epochs), statistics.median(seconds))
 
 
-def _set_difference(row: Row, baseline: Row, question: Question, notes: list[str]) -> None:
-    arm, other = row.arm.complete, baseline.arm.complete
-    row.difference = difference(by_seed(row.arm, question), by_seed(baseline.arm, question))
-    if question.bootstrap and min(len(arm), len(other)) > 1:
-        try:
-            row.bootstrap = two_way_bootstrap(
-                {run.seed: read_mistakes(run) for run in arm},
-                {run.seed: read_mistakes(run) for run in other},
-                arm[0].test_images,
-            )
-        except ResultsError as error:
-            notes.append(f"{row.arm.label}: no bootstrap: {error}")
+def _bootstraps(group: Group, question: Question) -> bool:
+    """Whether what is compared is accuracy on the test images, of which the mistakes are known."""
+    return question.metric == "test_accuracy" or not group.held_out
+
+
+def _bootstrap(row: Row, baseline: Arm, notes: list[str]) -> tuple[float, float] | None:
+    if row.difference is None or row.difference.low is None:
+        return None  # of one seed there is no interval over others
+    try:
+        arm, other = ({run.seed: read_mistakes(run) for run in of.complete} for of in (row.arm, baseline))
+    except ResultsError as error:
+        notes.append(f"{row.arm.label}: no bootstrap: {error}")
+        return None
+    return two_way_bootstrap(arm, other, row.arm.complete[0].test_images)

@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from bnbench.arms import Arm, Group, collect, seed_ranges
-from bnbench.columns import interval, number, signed
+from bnbench.columns import difference_text, mean_text, metric_words
 from bnbench.compare import Question, by_seed, mean_of
 from bnbench.console import inert
 from bnbench.errors import ConfigError
 from bnbench.inference import Difference, Mean, difference
 from bnbench.results import METRICS, Run
+
+JSON_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Side:
         return [*self.arm.complete, *self.arm.diverged]
 
     def title(self) -> str:
-        seeds = f"seed {self.runs[0].seed}" if len(self.runs) == 1 else f"{len(self.runs)} seeds"
+        seeds = f"seed {self.runs[0].seed}" if len(self.runs) == 1 else f"{self.arm.counts} seeds"
         return f"{self.arm.label} ({seeds})"
 
     def environment(self) -> dict[str, set[str]]:
@@ -136,28 +138,19 @@ def print_diff(a: Side, b: Side, console: Console) -> None:
         else:
             console.print(f"{title}: the same")
         console.print()
-    cells = [_cells(metric) for metric in metrics(a, b)]
+    cells = [_cells(metric, len(b.arm.complete)) for metric in metrics(a, b)]
     console.print(_grid(["last epoch", "A", "B", "B - A"], cells))
     console.print()
     for sentence in sentences(a, b):
         console.print(sentence)
+    if a.group == b.group and max(len(a.arm.complete), len(b.arm.complete)) > 1:
+        console.print("±, [ ]: 95 % t-intervals over seeds, of differences paired by seed; ~ where one covers 0.")
 
 
-def _cells(metric: Metric) -> list[str]:
+def _cells(metric: Metric, seeds: int) -> list[str]:
     loss, gap = metric.name.endswith("loss"), metric.difference
-
-    def mean(of: Mean | None) -> str:
-        if of is None:
-            return "–"
-        return number(of.mean, loss=loss) + ("" if of.half is None else f" ± {number(of.half, loss=loss)}")
-
-    text = "–"
-    if gap is not None:
-        text = signed(gap.mean, loss=loss)
-        if gap.low is not None and gap.high is not None:
-            text = f"{'~' if gap.covers_zero else text} {interval(gap.low, gap.high, loss=loss)}"
-        text += "" if gap.paired else " unpaired"
-    return [metric.name.replace("_accuracy", " %").replace("_", " "), mean(metric.a), mean(metric.b), text]
+    text = difference_text(gap, apart=gap is None or not gap.covers_zero, seeds=seeds, loss=loss)
+    return [metric_words(metric.name), mean_text(metric.a, loss=loss), mean_text(metric.b, loss=loss), text]
 
 
 def _grid(headings: list[str], rows: list[list[str]]) -> Grid:
@@ -174,6 +167,7 @@ def as_json(a: Side, b: Side) -> dict[str, Any]:
         return None if of is None else {**vars(of), "low": of.low, "high": of.high}
 
     return {
+        "schema_version": JSON_SCHEMA_VERSION,
         "a": a.title(),
         "b": b.title(),
         "config": {key: list(pair) for key, pair in config_differences(a, b).items()},

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnbench.columns import available
-from bnbench.compare import METRICS, Row, Table, mean_of
+from bnbench.columns import Column, available
+from bnbench.compare import METRICS, Question, Row, Table, mean_of
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
+from bnbench.tables import JSON_SCHEMA_VERSION
 
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MAX_BYTES = 100_000_000
@@ -55,12 +56,17 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[str]) -> Iterator[
     Raises ConfigError for an unknown field.
     """
     missing = dict(gate.saved or {})
+    _check_field(gate, tables)
     for table in tables:
+        columns, name = available(table), _full_name(gate.field, table)
+        if gate.field not in METRICS and name not in _fields(columns, table.rows[0]):
+            continue  # as test accuracy, of runs that hold no images out
+        compared = {key: column for key, column in columns.items() if key in ("difference", "p", "bootstrap")}
+        without_baseline = _fields(compared, table.rows[0])
         for row in table.rows:
-            name = _full_name(gate.field, table)
-            value = _value(gate, row, table)
-            if row.is_baseline and name in ("difference", "difference_low", "difference_high", "p", "p_holm"):
-                continue
+            value = _value(gate, row, columns, table.question)
+            if row.is_baseline and name in without_baseline:
+                continue  # it is compared with nothing
             limit: float | None = gate.limit
             if gate.saved is not None:
                 then = missing.pop(_identity(vars(table.group), row.arm.name, row.arm.digest), None)
@@ -85,18 +91,29 @@ def _full_name(field: str, table: Table) -> str:
     return table.question.of(field).column if field in METRICS else field
 
 
-def _value(gate: Gate, row: Row, table: Table) -> float | None:
+def _check_field(gate: Gate, tables: Sequence[Table]) -> None:
+    """Raises ConfigError where no table has a number of that name."""
+    numbers = dict.fromkeys(METRICS)
+    for table in tables:
+        columns = available(table)
+        for row in table.rows:
+            fields = _fields(columns, row)
+            if gate.field in METRICS or fields.get(gate.field, "") is None or _is_number(fields.get(gate.field)):
+                return
+            numbers |= dict.fromkeys(key for key, value in fields.items() if _is_number(value))
+    raise ConfigError(f"--fail-if {gate.text}: there is no number {gate.field}; there are {', '.join(numbers)}")
+
+
+def _fields(columns: dict[str, Column], row: Row) -> dict[str, Any]:
+    return {key: value for column in columns.values() for key, value in column.fields(row).items()}
+
+
+def _value(gate: Gate, row: Row, columns: dict[str, Column], question: Question) -> float | None:
     if gate.field in METRICS:
-        mean = mean_of(row.arm, table.question.of(gate.field))
+        mean = mean_of(row.arm, question.of(gate.field))
         return mean.mean if mean else None
-    fields = {key: value for column in available(table).values() for key, value in column.fields(row).items()}
-    value = fields.get(gate.field)
-    if gate.field not in fields or not (value is None or _is_number(value)):
-        numbers = sorted(key for key, value in fields.items() if _is_number(value))
-        raise ConfigError(
-            f"--fail-if {gate.text}: there is no number {gate.field}; there are {', '.join([*METRICS, *numbers])}"
-        )
-    return value
+    value = _fields(columns, row)[gate.field]
+    return value if _is_number(value) else None
 
 
 def _is_number(value: Any) -> bool:
@@ -111,6 +128,8 @@ def _identity(group: dict[str, Any], arm: Any, digest: Any) -> tuple[Any, ...]:
 def _read_saved(text: str, path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     try:
         saved = json.loads(read_bounded(path, MAX_BYTES))
+        if not 1 <= saved["schema_version"] <= JSON_SCHEMA_VERSION:
+            raise ConfigError(f"--fail-if {text}: {path} was written by a newer bnbench; update to read it")
         arms = {
             _identity(group, arm["arm"], arm["digest"]): dict(arm) for group in saved["groups"] for arm in group["arms"]
         }

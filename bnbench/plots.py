@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bnbench.columns import available, number
+from bnbench.columns import available, mean_text
 from bnbench.compare import Question, Row, Table, by_seed
 from bnbench.epochs import CURVES, EpochMeans, epoch_means
 from bnbench.inference import common_seeds
@@ -115,7 +115,7 @@ def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
         if not row.is_baseline:
             look = {"color": SERIES[place], "linestyle": DASHES[place], "marker": MARKERS[place]}
             place += 1
-        notes = ["baseline"] * row.is_baseline + [f"{row.arm.seeds} runs"] * bool(row.arm.diverged)
+        notes = ["baseline"] * row.is_baseline + [f"{row.arm.counts} runs"] * bool(row.arm.diverged)
         note = f" ({', '.join(notes)})" if notes else ""
         out.append(Key(row.arm.label, note, look if row.arm.complete else None))
     return tuple(out)
@@ -126,7 +126,7 @@ def curves(rows: Sequence[Row]) -> Iterator[Picture]:
     shown = [(list(epoch_means([row.arm])), key) for row, key in zip(rows, keys(rows), strict=True) if key.look]
     if not shown:
         return
-    lost = [f"{row.arm.label} ({row.arm.seeds})" for row in rows if row.arm.diverged]
+    lost = [f"{row.arm.label} ({row.arm.counts})" for row in rows if row.arm.diverged]
     seeds = [len(row.arm.complete) for row in rows if row.arm.complete]
     apart = f" Diverged runs are in no mean: {', '.join(lost)}." if lost else ""
     for across in ("epoch", "seconds"):
@@ -141,9 +141,8 @@ def curves(rows: Sequence[Row]) -> Iterator[Picture]:
 
 
 def _end(last: EpochMeans, metric: str, across: str) -> str:
-    mean, loss = last.means[metric], metric.endswith("loss")
-    half = "" if mean.half is None else f" ± {number(mean.half, loss=loss)}"
-    value = f"{last.arm.label} {number(mean.mean, loss=loss)}{half}{'' if loss else ' %'}"
+    loss = metric.endswith("loss")
+    value = f"{last.arm.label} {mean_text(last.means[metric], loss=loss)}{'' if loss else ' %'}"
     return value if across == "epoch" else f"{value} after {last.trained:.1f} s"
 
 

@@ -167,10 +167,10 @@ class ConfigFile:
 
 
 def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
     for arm in arms:
-        taken[arm.name] += 1
-        again = "" if taken[arm.name] == 1 else f"-{taken[arm.name]}"
+        again = next(suffix for n in count(1) if arm.name + (suffix := f"-{n}" if n > 1 else "") not in taken)
+        taken.add(arm.name + again)
         seeds = sorted({run.seed for run in arm.runs()})
         text = None
         if arm.config:  # which is empty where the config is not one

@@ -36,6 +36,7 @@ FINISHED = ("complete", "diverged")  # a run that diverged is a result
 DIVERGED_LOSS = 1e3  # above it a batch's loss, and so any mean, is of no complete run: train.py
 UNFINISHED = ("running", "interrupted", "failed")
 MAX_BYTES = 10_000_000
+MAX_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _read_test(value: Any) -> Test | None:
     if value is None:
         return None
     test = Test(_checked(value["images"], int), _checked(value["loss"], float), _checked(value["accuracy"], float))
-    if test.images < 1 or not 0 <= test.accuracy <= 1 or not math.isfinite(test.loss):
+    if test.images < 1 or not 0 <= test.accuracy <= 1 or not 0 <= test.loss < 1e9:
         raise TypeError("impossible test metrics")
     return test
 
@@ -231,6 +232,12 @@ def read_json(folder: Path) -> dict[str, Any]:
         raise ResultsError(f"{path}: is not JSON") from None
     if not isinstance(value, dict):
         raise ResultsError(f"{path}: is not a JSON object")
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole)]
+        level = [part for part in level if isinstance(part, dict | list)]
+    if level:
+        raise ResultsError(f"{path}: is nested deeper than {MAX_DEPTH} levels")
     return value
 
 

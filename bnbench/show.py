@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from bnbench.console import inert
-from bnbench.results import Run, read_config, read_json
+from bnbench.results import Run, read_json, run_config
 from bnbench.strict_yaml import dump
 
+JSON_SCHEMA_VERSION = 1
 FIRST = 10  # values of each tensor, as the tutorial prints of its moving average
 SYMBOLS = {"weight": "γ (weight)", "bias": "β (bias)"}
 
@@ -42,7 +43,7 @@ def print_run(run: Run, layers: Layers, console: Console) -> None:
         grid.add_row(inert(name), inert(value))
     console.print(grid)
     console.print("\nconfig", style="bold")
-    console.print(dump(read_config(run.path)).rstrip())
+    console.print(dump(run_config(run.path)).rstrip())
     for layer, tensors in layers.items():
         console.print(f"\n{inert(layer)}", style="bold")
         for name, values in tensors.items():
@@ -56,7 +57,7 @@ def _metrics(run: Run) -> dict[str, str]:
     shown = {
         "training, last epoch": f"loss {last.train_loss:.4f}, accuracy {100 * last.train_accuracy:.2f} %",
         "validation, last epoch": f"loss {last.valid_loss:.4f}, accuracy {100 * last.valid_accuracy:.2f} %",
-        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}",
+        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch} (chosen on it)",
     }
     if run.test:
         shown["test"] = f"loss {run.test.loss:.4f}, accuracy {100 * run.test.accuracy:.2f} %"
@@ -76,8 +77,9 @@ def _tensor(name: str, values: list[float]) -> str:
 def run_as_json(run: Run, layers: Layers) -> str:
     """run.json, the config, the metrics of every epoch and every value of the norm layers."""
     value: dict[str, Any] = {
+        "schema_version": JSON_SCHEMA_VERSION,
         "run": read_json(run.path),
-        "config": read_config(run.path),
+        "config": run_config(run.path),
         "epochs": [vars(row) for row in run.rows],
         "norms": layers,
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bnbench.columns import interval, number, p_text
 from bnbench.compare import Question, Row, Table
-from bnbench.inference import ALPHA, sampling_error, smallest_p
+from bnbench.inference import ALPHA, EXACT_PAIRS, sampling_error, smallest_p
 
 MANY = 6  # arms that are named one by one
 
@@ -21,24 +21,31 @@ def _verdicts(table: Table) -> Iterator[str]:
     for row in shown[:MANY]:
         yield f"{_gap(row, table.question)}; p {p_text(row.p_holm or 0)}{_holm(table)}."
     if shown[MANY:]:
-        yield f"Told apart as surely: {_names(shown[MANY:], _difference)}."
-    if hints := [row for row in apart if row not in shown]:
-        gaps = _names(hints, lambda row: _gap(row, table.question) if len(hints) == 1 else _difference(row))
+        where = _names(shown[MANY:], lambda row: f"{row.arm.label} ({_where(row, table.question)})", len(shown))
+        yield f"Told apart too: {where}."
+    if untested := [row for row in apart if row.p_holm is None]:
+        yield f"No test can be made where every seed gives the same: {_names(untested, _label)}."
+    if hints := [row for row in apart if row.p_holm is not None and row not in shown]:
+        gaps = _names(hints, lambda row: _gap(row, table.question), 3)
         yield f"A hint and no more, since p stays above {ALPHA:.2f}{_holm(table)}: {gaps}."
-    if torn := [row for row in rows if not row.told_apart and row.p_holm is not None and row.p_holm <= ALPHA]:
+    if images := [row for row in rows if row.counts_images_out]:
+        yield f"Told apart over seeds, but not over other test images too: {_names(images, _label)}."
+    unsure = [row for row in rows if not row.told_apart and row not in images]
+    if torn := [row for row in unsure if row.p_holm is not None and row.p_holm <= ALPHA]:
         names = _names(torn, lambda row: f"{row.arm.label} (p {p_text(row.p_holm or 0)})")
-        yield f"p is small, yet an interval covers 0; a few seeds may weigh a lot, so look at each: {names}."
-    if alike := [row for row in rows if not row.told_apart and row not in torn]:
+        yield f"p is small, yet the interval covers 0; a few seeds may weigh a lot, so look at each: {names}."
+    if alike := [row for row in unsure if row not in torn]:
         baselines = {row.baseline.label for row in alike if row.baseline}
         whom = baselines.pop() if len(baselines) == 1 else "the baseline"
-        names = _names(alike, lambda row: row.arm.label)
-        yield f"Not told apart from {whom}, which is no proof of being the same: {names}."
+        yield f"Not told apart from {whom}, which is no proof of being the same: {_names(alike, _label)}."
 
 
 def _limits(table: Table) -> Iterator[str]:
     """What the numbers cannot carry."""
     if single := [row for row in table.rows if len(row.arm.complete) == 1]:
-        yield f"One seed supports no conclusion: {_names(single, lambda row: row.arm.label)}."
+        yield f"One seed supports no conclusion: {_names(single, _label)}."
+    if pair := [row for row in table.compared if row.difference and row.difference.low is None and row not in single]:
+        yield f"One pair of seeds supports no conclusion: {_names(pair, _label)}."
     if gone := [row for row in table.rows if row.arm.diverged and not row.arm.complete]:
         yield f"Every run diverged, so there is no mean: {_names(gone, _with_seeds)}."
     if lost := [row for row in table.rows if row.arm.diverged and row.arm.complete]:
@@ -61,13 +68,21 @@ def _limits(table: Table) -> Iterator[str]:
 
 
 def _too_few(table: Table) -> Iterator[str]:
-    tested = [row.difference.n for row in table.compared if row.difference and row.difference.p is not None]
-    paired = [row.difference.n for row in table.compared if row.difference and row.difference.paired]
-    if tested and len(paired) == len(table.compared) and (least := smallest_p(max(tested)) * len(tested)) > ALPHA:
-        enough = next(n for n in range(2, 60) if smallest_p(n) * len(tested) <= ALPHA)
+    """Which differences no test could show, however large they are: p of n pairs is at least 2/2ⁿ."""
+    pairs = [row.difference.n for row in table.compared if row.difference and row.difference.p is not None]
+    short = [
+        row
+        for row in table.compared
+        if (gap := row.difference) and gap.p is not None and gap.paired and smallest_p(gap.n) * len(pairs) > ALPHA
+    ]
+    if short:
+        fewest = min(row.difference.n for row in short if row.difference)
+        least = p_text(min(1.0, smallest_p(fewest) * len(pairs)))
+        whom = "" if len(short) == len(pairs) else f" of {_names(short, _label)}"
+        enough = next((n for n in range(2, EXACT_PAIRS) if smallest_p(n) * len(pairs) <= ALPHA), EXACT_PAIRS)
         yield (
-            f"Too few seeds for a test: of {max(tested)} pairs no p is below {p_text(min(1.0, least))}{_holm(table)},"
-            f" however large the difference; {enough} seeds would do."
+            f"Too few seeds for a test{whom}: of {fewest} pairs no p is below {least}{_holm(table)}, however large the"
+            f" difference; {enough} seeds would do."
         )
 
 
@@ -105,16 +120,19 @@ def _gap(row: Row, question: Question) -> str:
     )
 
 
+def _label(row: Row) -> str:
+    return row.arm.label
+
+
 def _with_seeds(row: Row) -> str:
-    return f"{row.arm.label} ({row.arm.seeds})"
+    return f"{row.arm.label} ({row.arm.counts})"
 
 
-def _difference(row: Row) -> str:
-    assert row.difference is not None
-    return f"{row.arm.label} ({'+' if row.difference.mean > 0 else '-'})"
+def _where(row: Row, question: Question) -> str:
+    return "ahead" if _advantage(row, question) > 0 else "behind"
 
 
-def _names(rows: Sequence[Row], text: Callable[[Row], str]) -> str:
-    names = [text(row) for row in rows[:MANY]]
+def _names(rows: Sequence[Row], text: Callable[[Row], str], many: int = MANY) -> str:
+    names = [text(row) for row in rows[:many]]
     more = len(rows) - len(names)
     return ", ".join([*names, *([f"and {more} more"] if more else [])])

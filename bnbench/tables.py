@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from bnbench.arms import Comparison
-from bnbench.columns import Column, number
+from bnbench.columns import Column, mean_text, number
 from bnbench.compare import Table
 from bnbench.epochs import CURVES, EpochMeans, epoch_means
-from bnbench.inference import LEVEL, Mean
+from bnbench.inference import LEVEL
 from bnbench.summary import summary
 
 Format = Literal["table", "markdown", "csv", "json", "latex"]
@@ -64,7 +64,7 @@ def print_tables(
         headings = [column.heading for column in columns.values()]
         _print_grid(whole.group.title(), headings, _cells(columns, part), form, console, sections)
         left_out = len(whole.rows) - len(part.rows)
-        sentences = [f"… and {left_out} more arms."] if left_out else []
+        sentences = [f"… and {left_out} more arm{'s' if left_out > 1 else ''}."] if left_out else []
         if settings:
             sentences.append(f"They differ in {', '.join(settings)}; to see it: --columns {settings[0]},…")
         _print_sentences([*sentences, *summary(whole)], form, console)
@@ -125,11 +125,7 @@ def _print_csv(records: list[dict[str, Any]], console: Console) -> None:
 def _epoch_cells(row: EpochMeans) -> list[str]:
     means = row.means
     shown = [number(means[name].mean, loss=name.endswith("loss")) for name in CURVES[:3]]
-    return [str(row.epoch), row.arm.label, *shown, _with_half(means["valid_accuracy"]), f"{row.seconds:.1f}"]
-
-
-def _with_half(mean: Mean) -> str:
-    return number(mean.mean) + ("" if mean.half is None else f" ± {number(mean.half)}")
+    return [str(row.epoch), row.arm.label, *shown, mean_text(means["valid_accuracy"]), f"{row.seconds:.1f}"]
 
 
 def _print_side_by_side(title: str, rows: Sequence[EpochMeans], console: Console) -> bool:
@@ -140,7 +136,7 @@ def _print_side_by_side(title: str, rows: Sequence[EpochMeans], console: Console
     for row in rows:
         m = row.means
         train = f"{m['train_loss'].mean:.4f} {100 * m['train_accuracy'].mean:5.2f}"
-        cells[row.epoch - 1].append(f"{train}  {m['valid_loss'].mean:.4f} {_with_half(m['valid_accuracy'])}")
+        cells[row.epoch - 1].append(f"{train}  {m['valid_loss'].mean:.4f} {mean_text(m['valid_accuracy'])}")
     if _width(_widths(headings, cells)) > console.width:
         return False
     console.print(title, style="bold")

@@ -123,12 +123,23 @@ def test_debug_shows_the_traceback(tmp_path):
 
 def test_ctrl_c_while_torch_is_imported(tiny):
     """At any moment of the start, one line and 130."""
-    for moment in (0.6, 1.2, 1.8):
-        command = [sys.executable, "-m", "bnbench", "run", str(tiny), "--quiet", "--set", "train.epochs=10000"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    # A shell's background jobs ignore SIGINT, and what they start would too.
+    heeding = [
+        sys.executable,
+        "-c",
+        "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(*eval(sys.argv[1]))",
+    ]
+    command = [sys.executable, "-m", "bnbench", "run", str(tiny), "--quiet", "--set", "train.epochs=10000"]
+    for moment in (1.0, 1.5, 2.5):
+        start = [*heeding, repr((sys.executable, command))]
+        with subprocess.Popen(start, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
             time.sleep(moment)
             process.send_signal(signal.SIGINT)
-            stderr = process.stderr.read()
+            try:
+                _, stderr = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
         assert process.returncode == 130, stderr
         assert stderr.startswith("bnbench: stopped by Ctrl-C") and stderr.count("\n") == 1
 

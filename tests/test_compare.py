@@ -176,6 +176,12 @@ DAMAGE = {
     "NaN for a number": lambda path: edit(path, parameters=float("nan")),
     "test metrics without images held out": lambda path: edit(path, test={"images": 1, "loss": 0.1, "accuracy": 0.5}),
     "impossible test metrics": lambda path: edit(path, test={"images": 1, "loss": 0.1, "accuracy": 1.5}),
+    "nested deep": lambda path: edit(path, provenance={"a": json.loads("[" * 90 + "]" * 90)}),
+    "a test loss without end": lambda path: edit(
+        path,
+        split={"train_images": 9, "valid_images": 9, "held_out": 9},
+        test={"images": 1, "loss": 1e308, "accuracy": 0.5},
+    ),
     "a million keys": lambda path: edit(path, **{str(i): i for i in range(1_000_000)}),
     "UTF-16": lambda path: (path / "metrics.csv").write_text((path / "metrics.csv").read_text(), encoding="utf-16"),
     "NaN for a loss": lambda path: change(path / "metrics.csv", "3,0.3333333333333333", "3,nan"),

@@ -175,7 +175,7 @@ def test_a_baseline_that_is_not_there_or_not_one(bnbench, results):
     for seed, final in enumerate(NONE):
         make_run(results / "twin", "twin", seed, [final] * 3, config=make_config())
     result = bnbench("compare", results)
-    assert "no baseline" in result.stderr and "being equally near; --baseline chooses" in result.stderr
+    assert "no baseline" in result.stderr and "are equally near; --baseline names one" in result.stderr
 
 
 def test_no_arm_without_a_norm_is_said(bnbench, tmp_path):
@@ -318,7 +318,7 @@ def test_columns_sort_and_top(bnbench, results):
     top = bnbench("compare", results, "--top", "1", "--format", "csv")
     assert list(rows_of(top)) == ["bn", "plain"]  # the baseline stays
     assert float(rows_of(top)["bn"]["p_holm"]) == 0.125  # what is not shown was compared all the same
-    assert "… and 1 more arms." in bnbench("compare", results, "--top", "1").stdout
+    assert "… and 1 more arm." in bnbench("compare", results, "--top", "1").stdout
     result = bnbench("compare", results, "--columns", "norm.typ")
     assert result.exit_code == 2 and "there is no column 'norm.typ'; did you mean norm.type?" in result.stderr
     assert bnbench("compare", results, "--sort", "nonsense").exit_code == 2
@@ -399,3 +399,142 @@ def test_a_config_that_is_not_the_runs_is_named(bnbench, results):
     path.write_text("norm: [")
     result = bnbench("compare", results, "--format", "csv")
     assert rows_of(result)["bn"]["baseline"] == "" and "bn: its settings are not known" in result.stderr
+
+
+def test_holms_correction_is_over_the_whole_table(bnbench, results):
+    """Not over each baseline's arms: four comparisons here, two of each."""
+    for seed, final in enumerate(NONE):
+        make_run(results, "cnn", seed, [final] * 3, config=make_config(model="cnn"))
+        for arm, norm in (("cnn_bn", "batch"), ("cnn_ln", "layer")):
+            make_run(results, arm, seed, [final + 0.01 + seed / 1e4] * 3, config=make_config(norm, model="cnn"))
+    rows = rows_of(bnbench("compare", results, "--format", "csv"))
+    assert float(rows["bn"]["p"]) == 0.0625 and float(rows["bn"]["p_holm"]) == 0.25
+
+
+def test_sorting_keeps_each_arm_with_its_baseline(bnbench, results):
+    for seed, final in enumerate(NONE):
+        make_run(results, "cnn", seed, [final] * 3, config=make_config(model="cnn"))
+        make_run(results, "cnn_bn", seed, [final + 0.05] * 3, config=make_config("batch", model="cnn"))
+    rows = list(rows_of(bnbench("compare", results, "--sort", "value", "--format", "csv")))
+    assert rows == ["cnn_bn", "cnn", "bn", "ln", "plain"]
+    rows = list(rows_of(bnbench("compare", results, "--top", "1", "--format", "csv")))
+    assert rows == ["cnn_bn", "cnn", "bn", "plain"]
+
+
+def test_a_column_that_only_some_groups_have(bnbench, results):
+    for seed, final in enumerate(NONE):
+        make_run(results / "held", "plain", seed, [final] * 3, test=final, config=make_config())
+    result = bnbench("compare", results, "--columns", "arm,value,test")
+    assert result.exit_code == 0 and result.stdout.count("test %") == 1
+    assert bnbench("compare", results, "--sort", "test").exit_code == 0
+    result = bnbench("compare", results, "--fail-if", "test_accuracy_low < 0.5")
+    assert result.exit_code == 0, result.stderr
+    assert bnbench("compare", results, "--fail-if", "test_accuracy_low < 0.95").exit_code == 1
+
+
+def test_a_gate_on_pairs_and_bootstraps_passes_over_baselines(bnbench, tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config(), mistakes=range(1_000))
+        make_run(tmp_path / "r", "bn", seed, [0.91], config=make_config("batch"), mistakes=range(900))
+    command = ("compare", tmp_path / "r", "--bootstrap", "--fail-if")
+    assert bnbench(*command, "bootstrap_high < 0").exit_code == 0
+    assert bnbench(*command, "bootstrap_high > 0").exit_code == 1
+    assert bnbench(*command, "pairs < 3").exit_code == 0 and bnbench(*command, "pairs <= 3").exit_code == 1
+
+
+def test_the_bootstrap_judges_accuracy_on_the_test_images_alone(bnbench, tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / "r", "plain", seed, [0.90], test=0.9, config=make_config(), mistakes=range(1_000))
+        make_run(tmp_path / "r", "bn", seed, [0.95], test=0.9, config=make_config("batch"), mistakes=range(1_000))
+    result = bnbench("compare", tmp_path / "r", "--bootstrap")
+    assert "+5.00 [+5.00, +5.00]" in result.stdout and "no bootstrap of held-out images" in result.stderr
+    assert "~ [0.00, 0.00]" in bnbench("compare", tmp_path / "r", "--bootstrap", "--metric", "test_accuracy").stdout
+    for option in (("--metric", "train_accuracy"), ("--at", "1"), ("--at", "best")):
+        result = bnbench("compare", tmp_path / "r", "--bootstrap", *option)
+        assert result.exit_code == 2 and "--bootstrap is of the final accuracy on the test images" in result.stderr
+
+
+def test_one_pair_supports_no_conclusion(bnbench, tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / "r", "bn", seed, [0.91 + seed / 100], config=make_config("batch"), mistakes=range(900))
+    make_run(tmp_path / "r", "plain", 1, [0.90], config=make_config(), mistakes=range(1_000))
+    result = bnbench("compare", tmp_path / "r")
+    assert "+2.00 (1 pair)" in result.stdout and "One pair of seeds supports no conclusion: bn." in result.stdout
+    row = rows_of(bnbench("compare", tmp_path / "r", "--bootstrap", "--format", "csv"))["bn"]
+    assert row["bootstrap_low"] == "" and row["difference_low"] == ""
+
+
+def test_an_arm_with_too_few_seeds_among_others_is_named(bnbench, tmp_path):
+    for seed in range(10):
+        make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config())
+        make_run(tmp_path / "r", "bn", seed, [0.91 + seed / 1e4], config=make_config("batch"))
+        if seed < 5:
+            make_run(tmp_path / "r", "ln", seed, [0.95 + seed / 1e4], config=make_config("layer"))
+    out = " ".join(bnbench("compare", tmp_path / "r").stdout.split())
+    assert "Too few seeds for a test of ln: of 5 pairs no p is below 0.125 (Holm, 2 comparisons)" in out
+
+
+def test_where_no_test_can_be_made_it_is_said(bnbench, tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config())
+        make_run(tmp_path / "r", "bn", seed + 10, [0.91], config=make_config("batch"))
+    out = bnbench("compare", tmp_path / "r").stdout
+    assert "No test can be made where every seed gives the same: bn." in out and "hint" not in out
+
+
+def test_what_only_other_images_put_in_doubt_is_said_so(bnbench, tmp_path):
+    for seed in range(6):
+        make_run(tmp_path / "r", "plain", seed, [0.9000], config=make_config(), mistakes=range(1_000))
+        wrong = [*range(500, 1_000), *range(2_000, 2_490)]
+        make_run(tmp_path / "r", "bn", seed, [0.9010], config=make_config("batch"), mistakes=wrong)
+    out = bnbench("compare", tmp_path / "r", "--bootstrap").stdout
+    assert "Told apart over seeds, but not over other test images too: bn." in out and "look at each" not in out
+
+
+def test_an_unfinished_twin_of_the_baseline_changes_nothing(bnbench, results):
+    before = bnbench("compare", results, "--format", "csv").stdout
+    make_run(results, "twin", 0, [0.1], status="interrupted", epochs=3, config=make_config())
+    rows = rows_of(bnbench("compare", results, "--format", "csv"))
+    assert rows["bn"]["baseline"] == "plain" and rows["bn"]["difference_low"] in before
+
+
+@pytest.mark.parametrize("status", ["interrupted", "diverged"])
+def test_of_two_runs_of_a_seed_the_complete_one_counts(bnbench, tmp_path, status):
+    make_run(tmp_path / "r/a", "bn", 0, [0.1], status=status, epochs=3, config=make_config("batch"))
+    make_run(tmp_path / "r/b", "bn", 0, [0.8, 0.85, 0.9], config=make_config("batch"))
+    row = rows_of(bnbench("compare", tmp_path / "r", "--format", "csv"))["bn"]
+    assert (row["seeds"], row["diverged"], row["unfinished"]) == ("1", "0", "0")
+    assert float(row["final_valid_accuracy"]) == 0.9
+
+
+@pytest.mark.parametrize("target", ["nan", "inf", "-1", "97"])
+def test_a_target_that_no_accuracy_is(bnbench, results, target):
+    result = bnbench("compare", results, f"--target={target}", "--format", "json")
+    assert result.exit_code == 2 and "accuracies are fractions here: write 0.97 for 97 %" in result.stderr
+
+
+def test_the_sampling_error_is_of_the_best_arm_and_of_the_right_images(bnbench, tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / "r", "plain", seed, [0.80], test=0.7, config=make_config())
+        make_run(tmp_path / "r", "bn", seed, [0.90], test=0.6, config=make_config("batch"))
+    out = " ".join(bnbench("compare", tmp_path / "r").stdout.split())
+    half = (lambda ci: 50 * (ci.high - ci.low))(stats.binomtest(4_500, 5_000).proportion_ci(method="wilson"))
+    assert f"on the same 5,000 held-out images: on others, an accuracy near 90.00 % could lie {half:.2f} points" in out
+    out = " ".join(bnbench("compare", tmp_path / "r", "--metric", "test_accuracy").stdout.split())
+    assert "on the same 10,000 test images: on others, an accuracy near 70.00 %" in out
+
+
+def test_a_folders_name_forges_no_line(bnbench, results):
+    (results / "x\nbnbench: all is well").mkdir()
+    (results / "x\nbnbench: all is well" / "run.json").write_text("{")
+    result = bnbench("compare", results)
+    assert result.exit_code == 0 and "\nbnbench: all is well" not in result.stderr
+    result = bnbench("compare", results / "x\nbnbench: all is well")
+    assert result.exit_code == 3 and "\nbnbench: all is well" not in result.stderr
+
+
+def test_a_saved_comparison_of_a_newer_bnbench_is_refused(bnbench, results, tmp_path):
+    saved = json.loads(bnbench("compare", results, "--format", "json").stdout)
+    (tmp_path / "saved.json").write_text(json.dumps({**saved, "schema_version": 2}))
+    result = bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json")
+    assert result.exit_code == 2 and "was written by a newer bnbench" in result.stderr

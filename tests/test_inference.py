@@ -70,6 +70,12 @@ def test_a_mean_and_its_interval(numbers):
         assert got.low == got.high == got.mean
 
 
+@given(st.integers(1, 10_000), st.integers(2, 40))
+def test_equal_values_have_their_mean_and_no_spread(k, n):
+    got = mean_interval([k / 10_000] * n)
+    assert got.mean == got.low == got.high == k / 10_000 and got.sd == 0
+
+
 def test_one_value_has_no_spread():
     got = mean_interval([0.9])
     assert (got.n, got.mean) == (1, 0.9) and got.sd is got.half is got.low is got.high is None
@@ -107,25 +113,28 @@ def test_an_unpaired_difference(a, b):
         assert got.p is None and got.low == got.high == pytest.approx(a[0] - b[0])
 
 
-def test_of_more_than_twenty_pairs_signs_are_drawn():
+def test_of_more_than_thirty_pairs_signs_are_drawn():
     rng = np.random.default_rng(3)
-    gaps = rng.normal(0.3, 1, 25)
+    gaps = rng.normal(0.2, 1, 35)
     test = stats.permutation_test((gaps,), np.mean, permutation_type="samples", n_resamples=100_000, rng=rng)
     assert sign_flip_p(gaps) == pytest.approx(test.pvalue, abs=0.006)  # both are of 10⁵ draws
     assert sign_flip_p(gaps) == sign_flip_p(gaps)
-    assert sign_flip_p([1.0] * 25) == smallest_p(25) == 1 / 100_001
+    assert sign_flip_p([1.0] * 35) == smallest_p(35) == 1 / 100_001
 
 
 def test_the_smallest_p_is_reached():
-    for n in (2, 5, 10, 20):
+    for n in (1, 2, 5, 10, 20, 30):
         assert sign_flip_p([0.1] * n) == smallest_p(n)
 
 
-def test_pairs_are_the_common_seeds_where_they_are_half_of_either_arms():
+def test_pairs_are_the_common_seeds_where_they_are_half_of_the_smaller_arms():
     ten = by_seed([0.0] * 10)
     assert common_seeds(ten, by_seed([0.0] * 5)) == [0, 1, 2, 3, 4]
     assert common_seeds(ten, by_seed([0.0] * 10, first=5)) == [5, 6, 7, 8, 9]
     assert common_seeds(ten, by_seed([0.0] * 10, first=6)) == []
+    assert common_seeds(ten, by_seed([0.0] * 4, first=8)) == [8, 9]  # half of the smaller arm's
+    assert common_seeds(by_seed([0.0] * 2), by_seed([0.0] * 2, first=1)) == []  # one pair would have no interval
+    assert common_seeds(ten, {3: 0.0}) == [3]  # nor would one seed
     without = {seed: 0.0 for seed in ten if seed != 3}  # as after a divergence
     assert common_seeds(ten, without) == sorted(without)
 
@@ -152,8 +161,9 @@ def test_the_two_way_bootstrap_of_one_network_is_that_over_images():
 def test_the_two_way_bootstrap_against_one_that_draws_in_loops(first):
     rng = np.random.default_rng(0)
     images, n = 300, 8
-    arm = [np.flatnonzero(rng.random(images) < 0.1 + 0.01 * seed) for seed in range(n)]
-    other = [np.flatnonzero(rng.random(images) < 0.15) for _ in range(n)]
+    hard = rng.random(images) ** 4  # some images are hard for every network
+    arm = [np.flatnonzero(rng.random(images) < hard + 0.01 * seed) for seed in range(n)]
+    other = [np.flatnonzero(rng.random(images) < hard) for _ in range(n)]
     low, high = two_way_bootstrap(
         by_seed([a.tolist() for a in arm]), by_seed([a.tolist() for a in other], first), images
     )

@@ -298,13 +298,18 @@ def test_where_every_run_diverged_the_page_says_so(bnbench, tmp_path):
 
 
 def test_extreme_values_are_drawn(bnbench, tmp_path):
-    for accuracy in (0.0, 1.0):
+    for accuracy in (0.01, 1.0):
         make_arm(tmp_path / "r", f"a{accuracy:.0f}", [[accuracy, accuracy]] * 2)
-    path = make_run(tmp_path / "r", "worst", 0, [0.5])
-    row = {"epoch": 1, "train_loss": 3e38, "train_accuracy": 0.5, "valid_loss": 0.0, "valid_accuracy": 0.5}
-    (path / "metrics.csv").write_text(",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n")
-    edit(path, final=row)
-    written(bnbench, tmp_path / "r")
+    path = make_run(tmp_path / "r", "worst", 0, [0.5, 0.5])
+    rows = [
+        {"epoch": epoch, "train_loss": 1000.0, "train_accuracy": 0.0, "valid_loss": 0.0, "valid_accuracy": 1.0}
+        for epoch in (1, 2)
+    ]
+    lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows), ""]
+    (path / "metrics.csv").write_text("\n".join(lines))
+    edit(path, final=rows[1])
+    seen, _ = written(bnbench, tmp_path / "r")
+    assert all(arm in seen.text for arm in ("a0", "a1", "worst")) and "left out" not in seen.text
 
 
 def test_many_arms_are_cut_so_that_lines_stay_tellable(bnbench, tmp_path):

@@ -106,6 +106,7 @@ def compare(
     comparison = collect(paths)
     answers = answer(comparison, question)
     names = None if columns is None else [name.strip() for name in columns.split(",")]
+    choice.check_names(answers, [*(names or []), *([sort.removeprefix("-")] if sort is not None else [])])
     machine = form in ("csv", "json")
     shown = [
         (table, choice.choose(table, names, only_changed=only_changed, empty=machine), choice.arrange(table, sort, top))
