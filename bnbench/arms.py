@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from bnbench.config import Config
 from bnbench.errors import ResultsError
-from bnbench.results import FINISHED, METRICS, Run, find_runs, read_run, run_config
+from bnbench.find import find_runs
+from bnbench.results import FINISHED, METRICS, Run, read_run, run_config
 from bnbench.schema import flat
 
 

@@ -7,6 +7,7 @@ import torch
 from bnbench.errors import ResultsError
 
 MAX_BYTES = 1_000_000_000
+MAX_VALUES = 10_000_000  # of one tensor
 
 # Of weight normalization, which is no layer of its own: w = g v / ‖v‖, g first.
 WEIGHT_NORM_GAIN = ".parametrizations.weight.original0"
@@ -36,7 +37,11 @@ def norm_values(folder: Path) -> dict[str, dict[str, list[float]]]:
                 layer, _, name = key.rpartition(".")
                 if not layer.startswith("norm"):
                     continue
+            if tensor.numel() > MAX_VALUES or tensor.is_complex():  # a few bytes can stand for many values
+                raise damaged
             layers.setdefault(layer, {})[name] = tensor.to(torch.float64).flatten().tolist()
+    except ResultsError:
+        raise
     except OSError as error:
         raise ResultsError(f"{path}: cannot be read: {error.strerror or 'it is cut off'}") from None
     except Exception:  # what a damaged or hostile file makes torch.load raise is anything at all

@@ -232,4 +232,8 @@ def _bootstrap(row: Row, baseline: Arm, notes: list[str]) -> tuple[float, float]
     except ResultsError as error:
         notes.append(f"{row.arm.label}: no bootstrap: {error}")
         return None
-    return two_way_bootstrap(arm, other, row.arm.complete[0].test_images)
+    images = {run.test_images for run in [*row.arm.complete, *baseline.complete]}
+    if len(images) > 1:
+        notes.append(f"{row.arm.label}: no bootstrap: its runs and the baseline's were judged on different images")
+        return None
+    return two_way_bootstrap(arm, other, images.pop())

@@ -100,9 +100,11 @@ def prepare(configs: Sequence[Config], data_folder: Path, progress: Progress) ->
             if config.data.dataset != "mnist" or config.data.fallback == "error":
                 raise found
             config = on_mnist5k(config)
+            fewer = f" {config.data.valid:,} of the training images are held out." if config.data.valid else ""
             progress.say(
                 f"WARNING: {found}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
-                f" its numbers are not MNIST's. The runs are recorded as {config.name}; --no-fallback refuses instead."
+                f" its numbers are not MNIST's.{fewer} The runs are recorded as {config.name};"
+                " --no-fallback refuses instead."
             )
             found = datasets.load("mnist5k", data_folder, say=progress.say)
         prepared.append(Prepared(config, *found))

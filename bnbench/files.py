@@ -1,12 +1,19 @@
 """Files that are either old or new, never half; and reads that are bounded."""
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 
 def write_atomic(path: Path, contents: bytes) -> None:
-    """Replace `path` as a whole: write beside it, sync, rename. Raises OSError and leaves `path` as it was."""
+    """Replace `path` as a whole: write beside it, sync, rename. Raises OSError and leaves `path` as it was.
+
+    What is there and is no regular file (a device, a pipe) is never replaced; of a link, what it points to is.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise FileExistsError(errno.EEXIST, "is there and is not a regular file", str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -113,11 +113,11 @@ def _value(gate: Gate, row: Row, columns: dict[str, Column], question: Question)
         mean = mean_of(row.arm, question.of(gate.field))
         return mean.mean if mean else None
     value = _fields(columns, row)[gate.field]
-    return value if _is_number(value) else None
+    return float(value) if _is_number(value) else None
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _identity(group: dict[str, Any], arm: Any, digest: Any) -> tuple[Any, ...]:
@@ -137,7 +137,7 @@ def _read_saved(text: str, path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
         raise ConfigError(f"--fail-if {text}: {path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
-            f"--fail-if {text}: {path} is no saved comparison; make one with: bnbench compare --format json > {path}"
+            f"--fail-if {text}: {path} is no saved comparison; bnbench compare PATH --format json makes one"
         ) from None
     if not arms:
         raise ConfigError(f"--fail-if {text}: {path} holds no arm")

@@ -14,7 +14,6 @@ status is written when all else is in place, so a run that reads as complete is 
 
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ DIVERGED_LOSS = 1e3  # above it a batch's loss, and so any mean, is of no comple
 UNFINISHED = ("running", "interrupted", "failed")
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 50
+MAX_IMAGES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -100,35 +100,10 @@ class Run:
         return self.test.accuracy if self.test else self.rows[-1].valid_accuracy
 
 
-def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
-    """The run folders (those with a run.json) at or below each path, sorted, each once.
-
-    What cannot be looked into is added to `notes`. Links to folders are not followed, so there are no loops.
-    """
-    seen = set()
-    for path in paths:
-        if not path.exists():
-            notes.append(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
-            continue
-        if not path.is_dir():
-            notes.append(f"{path}: is a file; name a run's folder, or one above it")
-            continue
-
-        def unreadable(error: OSError) -> None:
-            notes.append(f"left out, unreadable: {error.filename}: {error.strerror}")
-
-        for folder, subfolders, files in os.walk(path, onerror=unreadable):
-            subfolders.sort()
-            real = Path(folder).resolve()
-            if "run.json" in [*files, *subfolders] and real not in seen:
-                seen.add(real)
-                yield Path(folder)
-
-
 def read_run(folder: Path) -> Run:
     """Read a run back. Raises ResultsError saying which file is wrong, and how."""
     about = read_json(folder)
-    if not isinstance(about.get("schema_version"), int):
+    if type(about.get("schema_version")) is not int or about["schema_version"] < 1:
         raise ResultsError(f"{folder / 'run.json'}: has no schema_version")
     if about["schema_version"] > SCHEMA_VERSION:
         raise ResultsError(f"{folder / 'run.json'}: was written by a newer bnbench; update to read it")
@@ -142,8 +117,8 @@ def read_run(folder: Path) -> Run:
             smoke=_checked(about["smoke"], bool),
             dataset=_checked(about["dataset"]["name"], str),
             dataset_sha256=_checked(about["dataset"]["sha256"], str),
-            train_images=_checked(about["split"]["train_images"], int),
-            valid_images=_checked(about["split"]["valid_images"], int),
+            train_images=_images(about["split"]["train_images"]),
+            valid_images=_images(about["split"]["valid_images"]),
             held_out=_checked(about["split"].get("held_out", 0), int),
             epochs=_checked(about["epochs"], int),
             parameters=_checked(about["parameters"], int),
@@ -175,8 +150,8 @@ def read_run(folder: Path) -> Run:
 def _read_test(value: Any) -> Test | None:
     if value is None:
         return None
-    test = Test(_checked(value["images"], int), _checked(value["loss"], float), _checked(value["accuracy"], float))
-    if test.images < 1 or not 0 <= test.accuracy <= 1 or not 0 <= test.loss < 1e9:
+    test = Test(_images(value["images"]), _checked(value["loss"], float), _checked(value["accuracy"], float))
+    if not 0 <= test.accuracy <= 1 or not 0 <= test.loss < 1e9:
         raise TypeError("impossible test metrics")
     return test
 
@@ -198,6 +173,12 @@ def read_mistakes(run: Run) -> list[int]:
     if len(wrong) != run.test_images - round(run.test_accuracy * run.test_images):
         raise ResultsError(f"{path}: has {len(wrong)} mistakes, which is not what the accuracy of the run says")
     return wrong
+
+
+def _images(value: Any) -> int:
+    if not 1 <= _checked(value, int) <= MAX_IMAGES:
+        raise TypeError(f"{value} images")
+    return int(value)
 
 
 def _losses(run: Run) -> Iterator[float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from bnbench.columns import interval, number, p_text
+from bnbench.columns import interval, number, p_text, signed
 from bnbench.compare import Question, Row, Table
 from bnbench.inference import ALPHA, EXACT_PAIRS, sampling_error, smallest_p
 
@@ -51,7 +51,7 @@ def _limits(table: Table) -> Iterator[str]:
     if lost := [row for row in table.rows if row.arm.diverged and row.arm.complete]:
         yield f"Means leave diverged runs out, and so flatter: {_names(lost, _with_seeds)}."
     if len(table.rows) > 1 and not table.compared:
-        baselines = {row.baseline.label for row in table.rows if row.baseline}
+        baselines = {row.baseline.label for row in table.rows if row.baseline and not row.is_baseline}
         yield (
             f"Nothing is compared: no run of {', '.join(sorted(baselines))}, the baseline, is complete."
             if baselines
@@ -113,11 +113,9 @@ def _gap(row: Row, question: Question) -> str:
     gap, loss = row.difference, question.is_loss
     assert gap is not None and gap.low is not None and gap.high is not None and row.baseline is not None
     where = "ahead of" if _advantage(row, question) > 0 else "behind"
-    amount = f"{number(abs(gap.mean), loss=loss)}{'' if loss else ' points'}"
+    amount = f"{signed(gap.mean, loss=loss)}{'' if loss else ' points'}"
     how = f"{gap.n} pairs" if gap.paired else "unpaired"
-    return (
-        f"{row.arm.label} is {where} {row.baseline.label} by {amount} {interval(gap.low, gap.high, loss=loss)}, {how}"
-    )
+    return f"{row.arm.label} is {where} {row.baseline.label}: {amount} {interval(gap.low, gap.high, loss=loss)}, {how}"
 
 
 def _label(row: Row) -> str:

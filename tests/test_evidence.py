@@ -82,7 +82,7 @@ def test_the_table_marks_what_is_not_told_apart(bnbench, results):
 def test_the_summary_says_who_is_ahead_and_what_cannot_be_said(bnbench, results):
     out = " ".join(bnbench("compare", results).stdout.split())
     assert (
-        "A hint and no more, since p stays above 0.05 (Holm, 2 comparisons): bn is ahead of plain by 1.05 points" in out
+        "A hint and no more, since p stays above 0.05 (Holm, 2 comparisons): bn is ahead of plain: +1.05 points" in out
     )
     assert "Not told apart from plain, which is no proof of being the same: ln." in out
     assert "Too few seeds for a test: of 5 pairs no p is below 0.125 (Holm, 2 comparisons)" in out and "7 seeds" in out
@@ -94,7 +94,7 @@ def test_ten_seeds_establish_a_difference(bnbench, tmp_path):
         make_run(tmp_path / "r", "plain", seed, [0.90 + seed / 1e4], config=make_config())
         make_run(tmp_path / "r", "bn", seed, [0.91 + seed % 3 / 1e4], config=make_config("batch"))
     out = " ".join(bnbench("compare", tmp_path / "r").stdout.split())
-    assert "bn is ahead of plain by 0.96 points [" in out and "10 pairs; p 0.002." in out and "Too few" not in out
+    assert "bn is ahead of plain: +0.96 points [" in out and "10 pairs; p 0.002." in out and "Too few" not in out
     out = " ".join(bnbench("compare", tmp_path / "r", "--metric", "train_loss").stdout.split())
     assert "ahead" not in out and "behind" not in out  # make_run gives all the same loss
     assert "~ [0.0000, 0.0000]" in out
@@ -362,7 +362,10 @@ def test_a_gate_fails_where_there_is_nothing_to_judge(bnbench, tmp_path):
         ("norm.type < 1", "there is no number norm.type"),
         ("valid_accuracy < nowhere.json", "nowhere.json cannot be read: No such file"),
         ("valid_accuracy < r", "r is no saved comparison"),
-        ("valid_accuracy < broken.json", "is no saved comparison; make one with"),
+        (
+            "valid_accuracy < broken.json",
+            "broken.json is no saved comparison; bnbench compare PATH --format json makes one",
+        ),
         ("valid_accuracy < 1e999", "must have a finite number"),
     ],
 )
@@ -538,3 +541,28 @@ def test_a_saved_comparison_of_a_newer_bnbench_is_refused(bnbench, results, tmp_
     (tmp_path / "saved.json").write_text(json.dumps({**saved, "schema_version": 2}))
     result = bnbench("compare", results, "--fail-if", "valid_accuracy < saved.json")
     assert result.exit_code == 2 and "was written by a newer bnbench" in result.stderr
+
+
+def test_a_gate_fails_where_something_was_not_read_or_shown(bnbench, results):
+    gate = ("--fail-if", "valid_accuracy < 0.5")
+    make_run(results, "longer", 0, [0.9] * 9, config=make_config())
+    assert bnbench("compare", results, *gate).exit_code == 0
+    result = bnbench("compare", results, "--at", "5", *gate)
+    assert result.exit_code == 1 and "cannot judge what is not shown: mnist" in result.stderr
+    (results / "bn/seed-0/run.json").write_text("{")
+    result = bnbench("compare", results, *gate)
+    assert result.exit_code == 1 and "cannot judge what is left out, unreadable" in result.stderr
+
+
+def test_a_path_that_cannot_even_be_looked_at_hides_no_other(bnbench, results):
+    result = bnbench("compare", "a" * 300, results)
+    assert result.exit_code == 0 and "File name too long" in result.stderr
+
+
+def test_runs_judged_on_different_images_are_not_bootstrapped(bnbench, tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / "r", "plain", seed, [0.9], test=0.9, config=make_config(), mistakes=range(1_000))
+        path = make_run(tmp_path / "r", "bn", seed, [0.9], config=make_config("batch"), test=0.9, mistakes=range(100))
+        edit(path, test={"images": 1_000, "loss": 0.1, "accuracy": 0.9})
+    result = bnbench("compare", tmp_path / "r", "--bootstrap", "--metric", "test_accuracy")
+    assert result.exit_code == 0 and "were judged on different images" in result.stderr

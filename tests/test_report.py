@@ -491,3 +491,17 @@ def test_no_page_scrolls_sideways_and_all_can_be_read(bnbench, results, tmp_path
     assert seen["figures"] == PANELS + 2 and seen["hidden"] == 0 and seen["tables"] == 2
     assert seen["text"] >= (10.5 if width == 390 else 9.5)  # pixels
     assert seen["background"] == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
+
+
+def test_only_a_regular_file_outside_of_runs_is_replaced(bnbench, results, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    result = bnbench("report", results, "-o", "pipe")
+    assert result.exit_code == 2 and "is not a regular file" in result.stderr and (tmp_path / "pipe").is_fifo()
+    run = next(results.glob("*/seed-*"))
+    before = (run / "run.json").read_bytes()
+    result = bnbench("report", results, "-o", run / "run.json")
+    assert result.exit_code == 2 and "is a run's folder" in result.stderr and (run / "run.json").read_bytes() == before
+    (tmp_path / "there.html").write_text("old")
+    (tmp_path / "link.html").symlink_to("there.html")
+    assert bnbench("report", results, "-o", "link.html").exit_code == 0
+    assert (tmp_path / "link.html").is_symlink() and "<table>" in (tmp_path / "there.html").read_text()

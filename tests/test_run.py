@@ -287,6 +287,14 @@ def test_the_warning_is_loud_even_when_quiet(bnbench, tiny):
     assert "WARNING" in bnbench("run", tiny, "--set", "data.dataset=mnist", "--quiet").stderr
 
 
+def test_a_fallback_holds_out_what_mnist5k_can_spare_and_says_so(bnbench, tiny, tmp_path):
+    overrides = ("--set", "data={dataset: mnist, valid: 5000, batch_size: 50, train_limit: 3500}", "--name", "held")
+    result = bnbench("run", tiny, *overrides, "--set", "train.epochs=1")
+    assert result.exit_code == 0 and "1,000 of the training images are held out." in result.stderr
+    run = read_run(tmp_path / "results/held,data.dataset=mnist5k/seed-0")
+    assert (run.train_images, run.valid_images, run.held_out, run.test_images) == (3_000, 1_000, 1_000, 1_000)
+
+
 @pytest.mark.parametrize("option", [["--no-fallback"], ["--set", "data.fallback=error"]])
 def test_no_fallback_refuses(bnbench, tiny, tmp_path, option):
     result = bnbench("run", tiny, "--set", "data.dataset=mnist", *option)

@@ -90,7 +90,8 @@ def test_weights_that_are_none_run_nothing(bnbench, arms, contents):
 
 
 def test_weights_of_other_kinds_are_refused(bnbench, arms):
-    for value in ([1, 2], {"norm1.weight": "x"}, {3: 4}):
+    many = torch.zeros(1).expand(20_000_000)  # of a few bytes
+    for value in ([1, 2], {"norm1.weight": "x"}, {3: 4}, {"norm1.weight": many}, {"norm1.bias": torch.ones(2) * 1j}):
         torch.save(value, arms / "bn/seed-0/model.pt")
         result = bnbench("show", arms / "bn/seed-0")
         assert result.exit_code == 0 and "model.pt: is not the weights of a run" in result.stderr

@@ -10,7 +10,9 @@ import typer
 from bnbench.cli.app import app, stop_at_once
 from bnbench.errors import CheckFailed, ConfigError, ResultsError
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Results folders, or single runs.")]
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", readable=False, help="Results folders, or single runs.")
+]
 Baseline = Annotated[
     str | None,
     typer.Option(
@@ -29,6 +31,7 @@ Target = Annotated[
 TextOrJson = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
 
 
+UNJUDGED = ("not shown", "left out, unreadable")
 At = Annotated[str, typer.Option(metavar="final|best|EPOCH", help="When: the last epoch, each run's best, or one.")]
 
 
@@ -113,6 +116,8 @@ def compare(
         for table in answers
     ]
     failed = [sentence for gate in gates for sentence in failures(gate, answers, comparison.notes)]
+    if gates:  # what is not read or not shown may be what they would fail
+        failed += [f"--fail-if cannot judge what is {note}" for note in comparison.notes if note.startswith(UNJUDGED)]
     if per_epoch:
         tables.print_epochs(comparison, form, console.stdout())
     else:

@@ -47,6 +47,10 @@ def report(
         raise ConfigError(f"--output {output}: is a folder; name a file, as in {output / 'report.html'}")
     if not output.parent.is_dir():
         raise ConfigError(f"--output {output}: there is no folder {output.parent}; make it first")
+    if output.exists() and not output.is_file():
+        raise ConfigError(f"--output {output}: is not a regular file, and is not replaced; name another")
+    if (output.parent / "run.json").exists():
+        raise ConfigError(f"--output {output}: {output.parent} is a run's folder; name a place outside of it")
     if figures is not None and figures.exists() and not figures.is_dir():
         raise ConfigError(f"--figures {figures}: is a file; name a folder")
     comparison = collect(paths)

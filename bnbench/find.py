@@ -1,0 +1,34 @@
+"""Where the runs are below a path. Nothing is followed in circles, and what cannot be looked into is named."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
+    """The run folders (those with a run.json) at or below each path, sorted, each once.
+
+    What cannot be looked into is added to `notes`. Links to folders are not followed, so there are no loops.
+    """
+    seen = set()
+    for path in paths:
+        try:
+            if not path.exists():
+                notes.append(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
+                continue
+            if not path.is_dir():
+                notes.append(f"{path}: is a file; name a run's folder, or one above it")
+                continue
+        except OSError as error:
+            notes.append(f"left out, unreadable: {path}: {error.strerror}")
+            continue
+
+        def unreadable(error: OSError) -> None:
+            notes.append(f"left out, unreadable: {error.filename}: {error.strerror}")
+
+        for folder, subfolders, files in os.walk(path, onerror=unreadable):
+            subfolders.sort()
+            real = Path(folder).resolve()
+            if "run.json" in [*files, *subfolders] and real not in seen:
+                seen.add(real)
+                yield Path(folder)
