@@ -185,7 +185,8 @@ ARMS = ("mlp_bn", "mlp_no_bn", "mlp_bn_batch_stats", "cnn_bn", "cnn_no_bn")
 
 
 def finals(arm):
-    return [read_run(run).rows[-1].valid_accuracy for run in (REPOSITORY / "results/reference" / arm).iterdir()]
+    runs = sorted(map(read_run, (REPOSITORY / "results/reference" / arm).iterdir()), key=lambda run: run.seed)
+    return [run.rows[-1].valid_accuracy for run in runs]
 
 
 def called_different(pool, gap, rng, *, first=0, draws=2_000):

@@ -67,9 +67,10 @@ def compare(
         bool, typer.Option("--only-changed/--all-config", help="Of the config, what differs between arms, or all.")
     ] = True,
     sort: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Sort by a column, best first; -COLUMN: last first.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Sort each baseline's arms by a column, best first; -COLUMN: last first."),
     ] = None,
-    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="The first N arms, and the baselines.")] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Each baseline with its first N arms.")] = None,
     form: Annotated[
         Literal["table", "markdown", "csv", "json", "latex"], typer.Option("--format", help="How to print.")
     ] = "table",
