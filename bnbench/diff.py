@@ -16,6 +16,7 @@ from bnbench.console import inert
 from bnbench.errors import ConfigError
 from bnbench.inference import Difference, Mean, difference
 from bnbench.results import METRICS, Run
+from bnbench.tables import NARROW, print_paragraphs
 
 JSON_SCHEMA_VERSION = 1
 
@@ -130,17 +131,16 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def print_diff(a: Side, b: Side, console: Console) -> None:
+    """Three small tables, or in a narrow terminal paragraphs, and what may be said of the runs."""
     console.print(f"A  {a.title()}\nB  {b.title()}\n")
     config = {key: tuple(value or "–" for value in pair) for key, pair in config_differences(a, b).items()}
     for title, rows in (("config", config), ("environment", environment_differences(a, b))):
         if rows:
-            console.print(_grid([title, "A", "B"], [[name, *values] for name, values in rows.items()]))
+            _print([title, "A", "B"], [[name, *values] for name, values in rows.items()], console)
         else:
-            console.print(f"{title}: the same")
-        console.print()
+            console.print(f"{title}: the same\n")
     cells = [_cells(metric, len(b.arm.complete)) for metric in metrics(a, b)]
-    console.print(_grid(["last epoch", "A", "B", "B - A"], cells))
-    console.print()
+    _print(["last epoch", "A", "B", "B - A"], cells, console)
     for sentence in sentences(a, b):
         console.print(sentence)
     if a.group == b.group and max(len(a.arm.complete), len(b.arm.complete)) > 1:
@@ -153,13 +153,17 @@ def _cells(metric: Metric, seeds: int) -> list[str]:
     return [metric_words(metric.name), mean_text(metric.a, loss=loss), mean_text(metric.b, loss=loss), text]
 
 
-def _grid(headings: list[str], rows: list[list[str]]) -> Grid:
+def _print(headings: list[str], rows: list[list[str]], console: Console) -> None:
+    if console.width < NARROW:
+        print_paragraphs(headings, rows, console)
+        return
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     for heading in headings:
         grid.add_column(heading, overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    return grid
+    console.print(grid)
+    console.print()
 
 
 def as_json(a: Side, b: Side) -> dict[str, Any]:

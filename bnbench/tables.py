@@ -164,7 +164,7 @@ def _print_grid(
     else:
         console.print(title, style="bold")
         if console.width < NARROW:
-            _print_paragraphs(headings, cells, console)
+            print_paragraphs(headings, cells, console)
         else:
             for block in _blocks(headings, cells, console.width):
                 console.print(_fit(*block, sections, console.width))
@@ -243,7 +243,8 @@ def _width(widths: list[int]) -> int:
     return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _print_paragraphs(headings: list[str], cells: Cells, console: Console) -> None:
+def print_paragraphs(headings: list[str], cells: Cells, console: Console) -> None:
+    """A line a cell: what a row is where a terminal is too narrow for rows."""
     for row in cells:
         console.print()
         for heading, cell in zip(headings, row, strict=True):

@@ -89,7 +89,7 @@ ARROWS = {
     "columns": {"compare", "errors", "inference"},
     "summary": {"columns", "compare", "inference"},
     "gate": {"columns", "compare", "errors", "files", "tables"},
-    "diff": {"arms", "columns", "compare", "console", "errors", "inference", "results"},
+    "diff": {"arms", "columns", "compare", "console", "errors", "inference", "results", "tables"},
     "show": {"console", "results", "strict_yaml"},
     "checkpoint": {"errors"},
     "tables": {"arms", "columns", "compare", "epochs", "inference", "summary"},

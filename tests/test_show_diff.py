@@ -136,6 +136,18 @@ def test_two_arms_differ_in_config_environment_and_metrics(bnbench, arms):
     assert value["metrics"]["valid_accuracy"]["difference"]["low"] == pytest.approx(interval.low)
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_nothing_of_a_difference_is_cut(bnbench, arms, monkeypatch, width):
+    from rich.console import Console
+
+    from bnbench import console
+
+    monkeypatch.setattr(console, "stdout", lambda: Console(width=width, markup=False, highlight=False))
+    out = bnbench("diff", arms / "plain", arms / "bn").stdout
+    assert max(map(len, out.split("\n"))) <= width and "norm.track_running_stats" in out
+    assert "B - A" in out and ("B - A: +1.05 [" in out) is (width == 40)
+
+
 def test_two_runs_of_one_config_say_from_where_they_differ(bnbench, arms, tmp_path):
     for seed in (0, 1):
         make_run(
