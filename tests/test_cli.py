@@ -186,6 +186,14 @@ def test_live_bars_are_drawn_on_a_terminal_and_data_stays_clean(tiny, tmp_path, 
     assert stdout.count("\n") == 2 and "\x1b" not in stdout and "━" not in stdout
 
 
+@pytest.mark.parametrize("option", ["--help", "--version", "compare --help"])
+def test_help_that_cannot_be_written_is_said(option):
+    command = f"{sys.executable} -m bnbench {option} > /dev/full"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert result.returncode == 3 and "the output cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_output_that_cannot_be_written_is_said(tiny):
     command = f"{sys.executable} -m bnbench run {tiny} --quiet > /dev/full"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=tiny.parent)

@@ -21,6 +21,12 @@ from bnbench.errors import BnbenchError, Interrupted, RunError
 class _Commands(TyperGroup):
     """Ends every foreseen failure in a sentence and its exit code; `--debug` lets the traceback through."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except OSError as error:  # of --help and --version, which end before any command is invoked
+            sys.exit(_explain(error))
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
