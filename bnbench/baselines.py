@@ -62,8 +62,8 @@ def nearest(arms: Sequence[Arm], notes: list[str]) -> list[Arm | None]:
 
 
 def _settings(arm: Arm) -> dict[str, Any]:
-    """All but the norm's, and the bias that a norm may make useless."""
-    return {key: value for key, value in arm.config.items() if not key.startswith("norm.") and key != "model.bias"}
+    """All but the norm's own."""
+    return {key: value for key, value in arm.config.items() if not key.startswith("norm.")}
 
 
 def _key(settings: dict[str, Any]) -> str:

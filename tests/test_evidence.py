@@ -165,6 +165,16 @@ def test_each_model_has_its_own_baseline(bnbench, results):
     assert {row["baseline"] for row in chosen.values()} == {"ln"}
 
 
+def test_the_nearest_of_several_baselines_is_taken(bnbench, results):
+    for arm, norm, bias in (("plain_auto", "none", "auto"), ("bn_auto", "batch", "auto"), ("bn_false", "batch", False)):
+        config = make_config(norm)
+        config["model"]["bias"] = bias
+        make_run(results, arm, 0, [0.9] * 3, config=config)
+    rows = rows_of(bnbench("compare", results, "--format", "csv"))
+    assert rows["bn_auto"]["baseline"] == "plain_auto" and rows["bn"]["baseline"] == "plain"
+    assert rows["bn_false"]["baseline"] == ""  # one setting from either
+
+
 def test_a_baseline_that_is_not_there_or_not_one(bnbench, results):
     result = bnbench("compare", results, "--baseline", "plane")
     assert result.exit_code == 2 and "--baseline plane: no such arm; did you mean plain?" in result.stderr
@@ -459,7 +469,8 @@ def test_the_bootstrap_judges_accuracy_on_the_test_images_alone(bnbench, tmp_pat
 
 def test_one_pair_supports_no_conclusion(bnbench, tmp_path):
     for seed in range(3):
-        make_run(tmp_path / "r", "bn", seed, [0.91 + seed / 100], config=make_config("batch"), mistakes=range(900))
+        wrong = range(900 - 100 * seed)
+        make_run(tmp_path / "r", "bn", seed, [0.91 + seed / 100], config=make_config("batch"), mistakes=wrong)
     make_run(tmp_path / "r", "plain", 1, [0.90], config=make_config(), mistakes=range(1_000))
     result = bnbench("compare", tmp_path / "r")
     assert "+2.00 (1 pair)" in result.stdout and "One pair of seeds supports no conclusion: bn." in result.stdout
