@@ -89,6 +89,22 @@ def test_weights_that_are_none_run_nothing(bnbench, arms, contents):
     assert result.exit_code == 0 and "model.pt: " in result.stderr and "Traceback" not in result.stderr
 
 
+class Touch:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def test_weights_run_no_code(bnbench, arms, tmp_path):
+    torch.save({"norm1.weight": Touch(tmp_path / "ran")}, arms / "bn/seed-0/model.pt")
+    result = bnbench("show", arms / "bn/seed-0")
+    assert "model.pt: is not the weights of a run" in result.stderr and not (tmp_path / "ran").exists()
+
+
 def test_weights_of_other_kinds_are_refused(bnbench, arms):
     many = torch.zeros(1).expand(20_000_000)  # of a few bytes
     for value in ([1, 2], {"norm1.weight": "x"}, {3: 4}, {"norm1.weight": many}, {"norm1.bias": torch.ones(2) * 1j}):
