@@ -44,7 +44,7 @@ class Group:
         return (self.smoke, self.dataset, -self.train_images * self.epochs, *vars(self).values())
 
 
-@dataclass
+@dataclass(eq=False)
 class Arm:
     """The runs of one config, by seed. `config` is flat, as in {"norm.type": "batch"}; empty where it is unknown."""
 

@@ -56,7 +56,7 @@ class Reached:
     seconds: float  # of training, up to the end of that epoch
 
 
-@dataclass
+@dataclass(eq=False)  # a row is itself: comparing their values would compare every run's
 class Row:
     """One arm of a table. Means are over its complete runs; None where it has none, or was not asked."""
 
