@@ -78,17 +78,14 @@ class Row:
         return self.baseline is self.arm
 
     @property
-    def counts_images_out(self) -> bool:
-        """Whether the interval over seeds leaves 0 out, but the bootstrap's, over images too, does not."""
-        apart = self.difference is not None and self.difference.low is not None and not self.difference.covers_zero
-        return apart and not self.told_apart
+    def told_apart_over_seeds(self) -> bool:
+        """Whether the interval of its difference leaves 0 out."""
+        return self.difference is not None and self.difference.low is not None and not self.difference.covers_zero
 
     @property
     def told_apart(self) -> bool:
-        """Whether the interval of its difference, and the bootstrap's if asked for, leaves 0 out."""
-        if self.difference is None or self.difference.low is None or self.difference.covers_zero:
-            return False
-        return self.bootstrap is None or not self.bootstrap[0] <= 0 <= self.bootstrap[1]
+        """Whether the bootstrap's interval, over images too, leaves 0 out as well, if it was asked for."""
+        return self.told_apart_over_seeds and not (self.bootstrap and self.bootstrap[0] <= 0 <= self.bootstrap[1])
 
 
 @dataclass(frozen=True)
@@ -132,13 +129,11 @@ def compare(comparison: Comparison, question: Question) -> list[Table]:
             row.baseline = baseline
         if question.bootstrap and not _bootstraps(group, question):
             comparison.notes.append(f"no bootstrap of held-out images; --metric test_accuracy: {group.title()}")
-        of_arm = {id(row.arm): row for row in rows}
         for row in rows:
             if row.baseline is not None and not row.is_baseline:
-                base = of_arm[id(row.baseline)].arm
-                row.difference = difference(by_seed(row.arm, question), by_seed(base, question))
+                row.difference = difference(by_seed(row.arm, question), by_seed(row.baseline, question))
                 if question.bootstrap and _bootstraps(group, question):
-                    row.bootstrap = _bootstrap(row, base, comparison.notes)
+                    row.bootstrap = _bootstrap(row, row.baseline, comparison.notes)
         ps = [row.difference.p if row.difference else None for row in rows]
         for row, p in zip(rows, holm(ps), strict=True):
             row.p_holm = p

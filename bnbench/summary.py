@@ -28,7 +28,7 @@ def _verdicts(table: Table) -> Iterator[str]:
     if hints := [row for row in apart if row.p_holm is not None and row not in shown]:
         gaps = _names(hints, lambda row: _gap(row, table.question), 3)
         yield f"A hint and no more, since p stays above {ALPHA:.2f}{_holm(table)}: {gaps}."
-    if images := [row for row in rows if row.counts_images_out]:
+    if images := [row for row in rows if row.told_apart_over_seeds and not row.told_apart]:
         yield f"Told apart over seeds, but not over other test images too: {_names(images, _label)}."
     unsure = [row for row in rows if not row.told_apart and row not in images]
     if torn := [row for row in unsure if row.p_holm is not None and row.p_holm <= ALPHA]:
