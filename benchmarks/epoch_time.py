@@ -28,6 +28,7 @@ from torchvision.datasets import MNIST, VisionDataset
 
 from bnbench import datasets, experiment
 from bnbench.configfile import load_config
+from bnbench.data import load_splits, normalize
 from bnbench.train import train
 
 CONFIGS = {"mlp_no_bn": 4.0, "mlp_bn": 4.0, "cnn_no_bn": 1.5, "cnn_bn": 1.5}  # the target ratios
@@ -77,8 +78,8 @@ def tutorial_epoch(
 def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[float, float]:
     """Median seconds an epoch, validation included: the tutorial's loop, then bnbench's."""
     config = load_config(Path(f"configs/{name}.yaml"), [f"data.dataset={dataset_name}", "device=cpu"])
-    dataset, sha256 = datasets.load(dataset_name, folder)
-    loaded = experiment.load(config, dataset, sha256)
+    dataset, _ = datasets.load(dataset_name, folder)
+    splits = load_splits(normalize(dataset, torch.float32), config.data, torch.device("cpu"))
     loops: dict[str, Callable[[], object]] = {}
     for which in ("tutorial", "bnbench"):
         model = experiment.build_model(config)
@@ -92,7 +93,6 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
             )
             loops[which] = partial(tutorial_epoch, model, optimizer, train_data, valid_data)
         else:
-            splits = loaded.splits
             rows = train(model, optimizer, splits.train, splits.valid, epochs=repeats + 1, batch_size=64, seed=0)
             loops[which] = partial(next, rows)
     seconds: dict[str, list[float]] = {which: [] for which in loops}

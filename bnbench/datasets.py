@@ -145,6 +145,11 @@ def describe(name: str, folder: Path) -> str:
     return f"not here{f' ({here} of 4 original files)' if here else ''}; download with: bnbench data fetch {name}"
 
 
+def is_here(name: str, folder: Path) -> bool:
+    """Whether `name` can be had without the network. Raises DataError where a file is damaged."""
+    return name == "mnist5k" or cache_file(name, folder).exists() or None not in _verified_originals(name, folder)
+
+
 def _verified_originals(name: str, folder: Path) -> list[Path | None]:
     """The paths of the original files of `name` that are in `folder`, None for those that are not.
 

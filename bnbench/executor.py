@@ -1,34 +1,37 @@
-"""Many runs, one after another: which are already complete, which to train, what came of each."""
+"""Many runs: which are complete, which to train and where, what came of each."""
 
+import os
+import platform
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from pydantic import ValidationError
-
 from bnbench import datasets, experiment
-from bnbench.config import IMAGES, Config
-from bnbench.datasets import Dataset
-from bnbench.errors import ConfigError, DataMissing, Interrupted, RunError
+from bnbench.attempt import Job, Outcome, ReportRun, Results, attempt, tidy
+from bnbench.config import Config
+from bnbench.errors import Interrupted, RunError
+from bnbench.events import Began, Event
+from bnbench.lock import held_by, hold
+from bnbench.plan import Planned, epochs_kept, in_words, label, plan
+from bnbench.prepare import Prepared, loader, prepare
 from bnbench.progress import Progress
-from bnbench.results import FINISHED
-from bnbench.writer import check_writable, existing_status, run_folder
+from bnbench.results import FINISHED, EpochRow
+from bnbench.writer import check_writable, existing_status, mark_interrupted
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one run: `status` is complete, diverged or failed; `trained` is False where it was there already."""
+class Places:
+    """Where runs are trained: `jobs` processes here, or a cluster's scheduler; whether the first failure ends all."""
 
-    config: Config
-    folder: Path
-    status: str
-    trained: bool
-    reason: str | None = None
+    jobs: int | None = None  # None: as many as there are cores
+    cluster: str | None = None
+    fail_fast: bool = False
 
 
 class _Stop(KeyboardInterrupt):
@@ -39,130 +42,158 @@ class _Stop(KeyboardInterrupt):
 
 
 def execute(
-    configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, progress: Progress
+    configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places, progress: Progress
 ) -> list[Outcome]:
     """Run every seed of every config below `out`; a run that fails does not stop the others.
 
+    Outcomes are in the order of the command; with `fail_fast` the runs after a failure may have none.
     Raises ConfigError, DataError or RunError where nothing can start, Interrupted on Ctrl-C or SIGTERM.
     """
-    outcomes: list[Outcome] = []
-    total = sum(len(config.seeds) for config in configs)
+    session = _Session(progress, saves_epochs=places.cluster is None)
     with _signals_raise():
         try:
-            configs = [experiment.resolve_device(config) for config in configs]
+            configs = [experiment.resolve_device(config, here=places.cluster is None) for config in configs]
             check_writable(out)
-            prepared = prepare(configs, data_folder, progress)
-            runs = [(run, ready) for ready in prepared for run in ready.config.one_per_seed()]
-            there = {} if force else _existing(out, [config for config, _ in runs])
-            loaded: dict[tuple[object, ...], experiment.Loaded] = {}
-            progress.begin(total)
-            for config, ready in runs:
-                folder = run_folder(out, config)
-                if there.get(folder) in FINISHED:
-                    outcomes.append(Outcome(config, folder, str(there[folder]), trained=False))
-                else:
-                    progress.begin_run(config)
-                    outcomes.append(_train_one(config, ready, loaded, out, progress))
-                progress.end_run()
+            prepared = prepare(configs, data_folder, progress.say)
+            session.begin(plan([ready.config for ready in prepared], out, force=force))
+            holder = f"process {os.getpid()} on {platform.node()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
+            jobs = [
+                Job(number, run.config, out, force, holder)
+                for number, run in enumerate(session.runs)
+                if number not in session.outcomes
+            ]
+            while jobs:
+                with closing(_results(jobs, prepared, places, session.event)) as results:
+                    for number, outcome in results:
+                        session.end(number, outcome)
+                        if places.fail_fast and outcome.status == "failed":
+                            return session.close()
+                jobs = session.left_by_others(jobs)
         except _Stop as stop:
-            name = "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name
-            raise Interrupted(
-                f"stopped by {name}; {len(outcomes)} of {total} runs had ended and are kept."
-                f" The same command{' without --force' if force else ''} trains the rest",
-                exit_code=128 + stop.signum,
-            ) from None
-    return outcomes
+            session.close()
+            raise session.interrupted(stop.signum, force) from None
+    return session.close()
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A config with its device resolved and any fallback taken, and its dataset with its SHA-256."""
-
-    config: Config
-    dataset: Dataset
-    sha256: str
-
-
-def prepare(configs: Sequence[Config], data_folder: Path, progress: Progress) -> list[Prepared]:
-    """Each config with its dataset; mnist5k stands in, loudly, for an mnist that cannot be had."""
-
-    @cache  # a dataset is read once, and looked for once
-    def find(name: str) -> tuple[Dataset, str] | DataMissing:
-        try:
-            return datasets.load(name, data_folder, say=progress.say)
-        except DataMissing as missing:
-            return missing
-
-    prepared = []
-    for config in configs:
-        found = find(config.data.dataset)
-        if isinstance(found, DataMissing):
-            if config.data.dataset != "mnist" or config.data.fallback == "error":
-                raise found
-            config = on_mnist5k(config)
-            fewer = f" {config.data.valid:,} of the training images are held out." if config.data.valid else ""
-            progress.say(
-                f"WARNING: {found}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
-                f" its numbers are not MNIST's.{fewer} The runs are recorded as {config.name};"
-                " --no-fallback refuses instead."
-            )
-            found = datasets.load("mnist5k", data_folder, say=progress.say)
-        prepared.append(Prepared(config, *found))
-    return prepared
+def dry(configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool) -> tuple[list[str], str]:
+    """What `execute` would do: a line a run, and a summary. Nothing is written, and nothing downloaded."""
+    configs = [experiment.resolve_device(config) for config in configs]
+    runs = plan(configs, out, force=force)
+    finished = sum(run.finished for run in runs)
+    resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
+    summary = (
+        f"{len(runs)} runs: {finished} complete, {resumed} to go on with, {len(runs) - finished - resumed} to begin"
+    )
+    for name in dict.fromkeys(config.data.dataset for config in configs):
+        if not datasets.is_here(name, data_folder):
+            summary += f"\n{name} is not in {data_folder}: it would be downloaded first"
+            summary += ", or else mnist5k used and named so" if name == "mnist" else ""
+    return [in_words(run) for run in runs], summary
 
 
-def on_mnist5k(config: Config) -> Config:
-    """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
-    settings = config.model_dump()
-    settings["data"]["dataset"] = "mnist5k"
-    train_images, test_images = IMAGES["mnist5k"]
-    held_out = min(settings["data"]["valid"] or 0, test_images)
-    settings["data"]["valid"] = held_out or None
-    limits = {"train_limit": train_images - held_out, "valid_limit": held_out or test_images}
-    for key, images in limits.items():
-        if settings["data"][key] is not None:
-            settings["data"][key] = min(settings["data"][key], images)
-    settings["name"] += ",data.dataset=mnist5k"
-    try:
-        return Config.model_validate(settings)
-    except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
-        raise ConfigError(f"{config.name} does not fit mnist5k, which stands in for mnist: {reason}") from None
+def _results(jobs: Sequence[Job], prepared: Sequence[Prepared], places: Places, report: ReportRun) -> Results:
+    """Train the runs where they are to be trained; yield what came of each, in the order in which they end."""
+    if places.cluster is not None:
+        from bnbench.cluster import on_cluster
+
+        return on_cluster(places.cluster, jobs, prepared, report)
+    load = loader(prepared)
+    processes = min(places.jobs or default_jobs([job.config for job in jobs]), len(jobs))
+    if processes == 1:
+        return _here(jobs, load, report)
+    from bnbench.workers import in_workers
+
+    return in_workers(processes, jobs, load, report)
 
 
-def _existing(out: Path, configs: Sequence[Config]) -> dict[Path, str | None]:
-    """The status of what is in each run's folder; RunError names every folder that holds something else."""
-    statuses, problems = {}, []
-    for config in configs:
-        folder = run_folder(out, config)
-        try:
-            statuses[folder] = existing_status(folder, config)
-        except RunError as error:
-            problems.append(str(error))
-    if problems:
-        raise RunError("\n".join(problems))
-    return statuses
+def default_jobs(configs: Sequence[Config]) -> int:
+    """As many as the cores that this process may use have room for; one where a GPU does the work."""
+    if any(config.device != "cpu" for config in configs):
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // max(config.threads for config in configs))
 
 
-def _train_one(
-    config: Config,
-    ready: Prepared,
-    loaded: dict[tuple[object, ...], experiment.Loaded],
-    out: Path,
-    progress: Progress,
-) -> Outcome:
-    """Train one run; `loaded` keeps the last data made ready, for the next run."""
-    key = (config.data, config.device, config.dtype)
-    try:
-        if key not in loaded:
-            loaded.clear()  # free the last before making the next: full MNIST is 220 MB
-            loaded[key] = experiment.load(config, ready.dataset, ready.sha256)
-        status = experiment.run(config, loaded[key], out, on_row=progress.row)
-    except (RunError, *experiment.FAILURES) as error:
-        reason = experiment.failure(error)
-        progress.say(f"{config.name} seed {config.seed} failed: {reason}")
-        return Outcome(config, run_folder(out, config), "failed", trained=True, reason=reason)
-    return Outcome(config, run_folder(out, config), status, trained=True)
+def _here(jobs: Sequence[Job], load: Callable[[str, str], experiment.Loaded], report: ReportRun) -> Results:
+    """One after another, in this process."""
+    for job in jobs:
+        data = load(job.config.data.dataset, job.config.dtype)
+        yield job.number, attempt(job, data, partial(report, job.number))
+
+
+class _Session:
+    """What is known of every run while the command lasts, and shown."""
+
+    def __init__(self, progress: Progress, *, saves_epochs: bool) -> None:
+        """`saves_epochs`: what a run has finished is kept epoch by epoch, and not only at its end."""
+        self._saves_epochs = saves_epochs
+        self.runs: list[Planned] = []
+        self.outcomes: dict[int, Outcome] = {}
+        self._under_way: dict[int, int] = {}  # epochs finished, by number
+        self._progress = progress
+
+    def begin(self, runs: list[Planned]) -> None:
+        self.runs = runs
+        for number, run in enumerate(runs):
+            if run.finished:
+                tidy(run.folder)
+                self.outcomes[number] = Outcome(run.config, run.folder, str(run.status), trained=False)
+        self._progress.begin([(run.label, run.config.train.epochs) for run in runs], set(self.outcomes))
+
+    def event(self, number: int, event: Event) -> None:
+        if isinstance(event, Began):
+            self._under_way[number] = event.epochs
+        elif isinstance(event, EpochRow):
+            self._under_way[number] = event.epoch
+        self._progress.event(number, event)
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        self._under_way.pop(number, None)
+        self.outcomes[number] = outcome
+        self._progress.end(number, outcome.status, outcome.reason)
+
+    def left_by_others(self, jobs: Sequence[Job]) -> list[Job]:
+        """Of the runs that another process held: those that nobody does now, though they are not finished."""
+        left = []
+        for job in jobs:
+            outcome = self.outcomes[job.number]
+            if outcome.status != "held" or held_by(job.folder) is not None:
+                continue
+            try:
+                there = existing_status(job.folder, job.config)
+            except RunError as error:
+                self.outcomes[job.number] = replace(outcome, status="failed", reason=str(error))
+                continue
+            if there in FINISHED:
+                self.outcomes[job.number] = replace(outcome, status=str(there), reason=None)
+            else:
+                left.append(replace(job, anew=False))
+        return left
+
+    def close(self) -> list[Outcome]:
+        """Mark the runs that were stopped on the way; the outcomes, in the order of the command."""
+        for number in self._under_way:
+            folder = self.runs[number].folder
+            # A full disk must not hide why it stopped; and another command may have taken the run already.
+            with suppress(RunError), hold(folder, "a command that ends"):
+                mark_interrupted(folder)
+        return [self.outcomes[number] for number in sorted(self.outcomes)]
+
+    def interrupted(self, signum: int, force: bool) -> Interrupted:
+        by = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+        complete = sum(outcome.status in FINISHED for outcome in self.outcomes.values())
+        saved = [
+            f"{label(self.runs[number].config)} after epoch {epochs} of {self.runs[number].config.train.epochs}"
+            for number, epochs in sorted(self._under_way.items())
+            if epochs and self._saves_epochs
+        ]
+        return Interrupted(
+            f"stopped by {by}. {complete} of {len(self.runs)} runs are complete"
+            + (f"; saved: {', '.join(saved)}" if saved else "")
+            + f". The same command{' without --force' if force else ''} goes on from there"
+            + ("" if self._saves_epochs else "; what the cluster had not finished begins where it began"),
+            exit_code=128 + signum,
+        )
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """One run, from a config to its folder. The only module that knows data, models, training and results."""
 
-import io
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -12,35 +10,41 @@ from typing import Any
 import torch
 from torch import nn
 
-from bnbench import models
+from bnbench import checkpoint, models
 from bnbench.config import CNNConfig, Config, MLPConfig, OptimizerConfig, SGDConfig
-from bnbench.data import Splits, load_splits
-from bnbench.datasets import Dataset
-from bnbench.errors import ConfigError, RunError
+from bnbench.data import Normalized, Splits, load_splits
+from bnbench.errors import BnbenchError, ConfigError, RunError
+from bnbench.events import Began, Notice, Report
 from bnbench.normconfig import BatchNormConfig, NoNormConfig, WeightNormConfig
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.norms.weight import start_from_data
 from bnbench.provenance import provenance
 from bnbench.randomness import generator
-from bnbench.results import EpochRow
+from bnbench.results import CHECKPOINT
 from bnbench.train import evaluate, train
+from bnbench.uncompiled import keep_the_compiler_out
 from bnbench.writer import RunWriter, run_folder
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A dataset made ready: its name, its SHA-256 and its splits on the device."""
+    """A dataset in memory: its name, its SHA-256 (of the bytes as they came) and its images, normalized."""
 
     name: str
     sha256: str
-    splits: Splits
+    images: Normalized
 
 
 START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
 
 
-def resolve_device(config: Config) -> Config:
-    """The config with `device: auto` replaced; ConfigError where the named device is not here."""
+def resolve_device(config: Config, *, here: bool = True) -> Config:
+    """The config with `device: auto` replaced; ConfigError where the named device is not here.
+
+    Elsewhere (not `here`: on a cluster) auto is the CPU, and another device is for the machines there to have.
+    """
+    if not here:
+        return config.model_copy(update={"device": "cpu" if config.device == "auto" else config.device})
     cuda = torch.cuda.is_available()
     device = ("cuda" if cuda else "cpu") if config.device == "auto" else config.device
     if device == "cuda" and not cuda:
@@ -51,11 +55,6 @@ def resolve_device(config: Config) -> Config:
         if config.dtype == "float64":
             raise ConfigError("device: MPS has no float64; use --device cpu or dtype: float32")
     return config.model_copy(update={"device": device})
-
-
-def load(config: Config, dataset: Dataset, sha256: str) -> Loaded:
-    splits = load_splits(dataset, config.data, torch.device(config.device), getattr(torch, config.dtype))
-    return Loaded(config.data.dataset, sha256, splits)
 
 
 def build_model(config: Config) -> nn.Sequential:
@@ -85,6 +84,7 @@ def build_model(config: Config) -> nn.Sequential:
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
+    keep_the_compiler_out()
     if isinstance(config, SGDConfig):
         return torch.optim.SGD(
             model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
@@ -93,22 +93,23 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
     return torch.optim.Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), weight_decay=config.weight_decay)
 
 
-# Out of memory on either device, a norm that refuses its input, a library's own complaint.
-FAILURES = (RuntimeError, ValueError, MemoryError)
-
-
-def failure(error: BaseException) -> str:
+def failure(error: Exception) -> str:
     """What went wrong, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split())
+    # Of out of memory, a norm that refuses its input and our own errors, the text says enough.
+    foreseen = isinstance(error, RuntimeError | ValueError | MemoryError | BnbenchError)
+    return text if text and foreseen else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
-def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow], None]) -> str:
+def run(config: Config, data: Loaded, out: Path, *, report: Report, anew: bool = False) -> str:
     """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
 
-    Raises RunError where it fails; that and an interruption are written to the folder, epochs kept.
+    It goes on after the last epoch that an interrupted run there has finished, unless `anew`. The caller
+    holds the folder's lock. Raises RunError where it fails; that is written to the folder, epochs kept.
     """
     torch.set_num_threads(config.threads)
-    splits = data.splits
+    device, dtype = torch.device(config.device), getattr(torch, config.dtype)
+    splits = load_splits(data.images, config.data, device)
     model = build_model(config)
     about = {
         "dataset": {"name": data.name, "sha256": data.sha256},
@@ -121,39 +122,69 @@ def run(config: Config, data: Loaded, out: Path, *, on_row: Callable[[EpochRow],
         "parameters": models.parameter_count(model),
         "provenance": provenance(),
     }
-    writer = RunWriter(run_folder(out, config), config, about)
-    writer.start()
-    status = "complete"
+    origin = _origin(config, data)
+    folder = run_folder(out, config)
+    before = None if anew else _checkpoint(folder, origin, report)
+    writer = RunWriter(folder, config, about)
+    if before is None:
+        writer.start()
+    else:
+        writer.resume(before.rows)
+    rows = list(before.rows) if before else []
+    report(Began(len(rows)))
     try:
-        if isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
+        if before is None and isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
             start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
-        model.to(torch.device(config.device), getattr(torch, config.dtype))
-        rows = train(
+        model.to(device, dtype)
+        optimizer = build_optimizer(config.train.optimizer, model)
+        if before is not None:
+            before.restore(model, optimizer)
+        epochs = train(
             model,
-            build_optimizer(config.train.optimizer, model),
+            optimizer,
             splits.train,
             splits.valid,
             epochs=config.train.epochs,
             batch_size=config.data.batch_size,
             seed=config.seed,
             precise=isinstance(config.norm, BatchNormConfig) and config.norm.eval_statistics == "precise",
+            first_epoch=len(rows) + 1,
         )
-        for row in rows:
-            writer.add(row)
-            on_row(row)
-            if row.diverged:
-                status = "diverged"
+        for row in () if rows and rows[-1].diverged else epochs:
+            rows.append(row)
+            writer.add(row, checkpoint.pack(origin, rows, model, optimizer))
+            report(row)
+        status = "diverged" if rows[-1].diverged else "complete"
         final = {} if status == "diverged" else _judge(model, splits)
-        writer.finish(status, weights=_state_dict_bytes(model), **final)
-    except KeyboardInterrupt:
-        with suppress(RunError):  # a full disk must not swallow the signal
-            writer.finish("interrupted")
+        weights = {name: value.cpu() for name, value in model.state_dict().items()}
+        writer.finish(status, weights=checkpoint.to_bytes(weights), **final)
+    except RunError:  # what cannot be written, its status neither
         raise
-    except FAILURES as error:
+    except Exception as error:
         reason = failure(error)
         writer.finish("failed", reason=reason)
         raise RunError(reason) from error
     return status
+
+
+def _origin(config: Config, data: Loaded) -> dict[str, str]:
+    """What must be the same for a run to go on to the bytes that it would have had."""
+    here = provenance()
+    return {
+        "config": config.digest(),
+        "seed": str(config.seed),
+        "dataset": data.sha256,
+        **{name: str(here[name]) for name in ("bnbench", "torch", "platform", "processor")},
+    }
+
+
+def _checkpoint(folder: Path, origin: dict[str, str], report: Report) -> checkpoint.Checkpoint | None:
+    """The checkpoint to go on from; one that cannot be gone on from is named, and the run begins again."""
+    try:
+        return checkpoint.read(folder, origin)
+    except checkpoint.Unusable as reason:
+        report(Notice(f"{folder / CHECKPOINT} {reason}, so the run begins again"))
+        return None
 
 
 def _judge(model: nn.Module, splits: Splits) -> dict[str, Any]:
@@ -167,10 +198,3 @@ def _judge(model: nn.Module, splits: Splits) -> dict[str, Any]:
         "mistakes": mistakes,
         "test": {"images": len(labels), "loss": judged.loss, "accuracy": judged.accuracy},
     }
-
-
-def _state_dict_bytes(model: nn.Module) -> bytes:
-    # Through memory: given a path on a full disk, torch.save raises an error that does not say so.
-    buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in model.state_dict().items()}, buffer)
-    return buffer.getvalue()

@@ -5,9 +5,13 @@ import os
 import stat
 from pathlib import Path
 
+from bnbench.errors import RunError
+
 
 def write_atomic(path: Path, contents: bytes) -> None:
-    """Replace `path` as a whole: write beside it, sync, rename. Raises OSError and leaves `path` as it was.
+    """Replace `path` as a whole: write beside it, sync, rename, sync the folder; a power cut leaves old or new.
+
+    Raises OSError and leaves `path` as it was.
 
     What is there and is no regular file (a device, a pipe) is never replaced; of a link, what it points to is.
     """
@@ -21,9 +25,28 @@ def write_atomic(path: Path, contents: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder last. Only POSIX opens folders."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """That `path` cannot be written, why, and what to do."""
+    if error.errno in (errno.ENOENT, errno.ESTALE) and not path.parent.exists():
+        return RunError(f"{path} cannot be written: its folder has vanished. The same command makes it again")
+    advice = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
+    return RunError(f"{path} cannot be written: {error.strerror}. {advice} another --out")
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

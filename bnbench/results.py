@@ -7,6 +7,7 @@
       mistakes.csv  MISTAKES, a row for each test image that the final network gets wrong
       run.json      status, config and its digest, data, parameters, provenance, final (and test) metrics
       model.pt      final weights (a state_dict)
+      checkpoint    until it is finished: the state after its last epoch, of which the CSVs are made
 
 Every file is replaced as a whole. run.json says "running" before training starts, and its last
 status is written when all else is in place, so a run that reads as complete is complete.
@@ -30,6 +31,7 @@ SCHEMA_VERSION = 1
 METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 TIMING = ("epoch", "train_seconds", "valid_seconds")
 MISTAKES = ("image", "label", "predicted")
+CHECKPOINT = "checkpoint"  # while a run is not finished: what it goes on from (checkpoint.py)
 FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt")
 FINISHED = ("complete", "diverged")  # a run that diverged is a result
 DIVERGED_LOSS = 1e3  # above it a batch's loss, and so any mean, is of no complete run: train.py

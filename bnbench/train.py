@@ -60,15 +60,18 @@ def train(
     batch_size: int,
     seed: int,
     precise: bool = False,
+    first_epoch: int = 1,
 ) -> Iterator[EpochRow]:
     """Train and yield one EpochRow an epoch, counted from 1; stop after the epoch that diverges.
+
+    With `first_epoch`, `model` and `optimizer` are as they were after the epoch before it.
 
     The training metrics are those of the batches as they were trained on (the model changes under
     them); the validation metrics are of the model at the end of the epoch, in evaluation mode. With
     `precise`, batch norms evaluate by statistics over all training batches, taken anew at its end; the
     time that takes counts as training.
     """
-    for epoch in range(1, epochs + 1):
+    for epoch in range(first_epoch, epochs + 1):
         start = _clock(train_split)
         sums = _train_epoch(model, optimizer, train_split, batch_size, seed, epoch)
         if precise:

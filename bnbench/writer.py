@@ -1,11 +1,11 @@
 """Writing a run's folder (the format: results.py), so that a reader sees the old state or the new one."""
 
 import csv
-import errno
 import io
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,20 @@ from pydantic import ValidationError
 
 from bnbench.config import Config
 from bnbench.errors import ResultsError, RunError
-from bnbench.files import write_atomic
+from bnbench.files import unwritable, write_atomic
 from bnbench.results import (
+    CHECKPOINT,
     FILES,
+    FINISHED,
     METRICS,
     MISTAKES,
     SCHEMA_VERSION,
     TIMING,
     EpochRow,
     final_metrics,
-    read_config,
+    read_json,
     read_run,
+    run_config,
 )
 from bnbench.schema import flat
 from bnbench.strict_yaml import dump
@@ -43,7 +46,7 @@ def check_writable(out: Path) -> None:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise _unwritable(out, error) from None
+        raise unwritable(out, error) from None
 
 
 def existing_status(folder: Path, config: Config) -> str | None:
@@ -54,7 +57,7 @@ def existing_status(folder: Path, config: Config) -> str | None:
     if not (folder / "run.json").exists():  # the first thing to be removed, the last to be written
         return None
     try:
-        there = Config.model_validate(read_config(folder)).arm()  # a key newer than the run takes its default
+        there = Config.model_validate(run_config(folder)).arm()  # a key newer than the run takes its default
         run = read_run(folder)
     except (ResultsError, ValidationError) as error:
         reason = f": {error}" if isinstance(error, ResultsError) else ""
@@ -108,19 +111,38 @@ class RunWriter:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # run.json first: without it a folder is no run, so a kill in between leaves nothing half-read.
-            for leftover in ["run.json", *FILES, *(path.name for path in self.folder.glob(".*.tmp"))]:
+            for leftover in ("run.json", *FILES, CHECKPOINT):
                 (self.folder / leftover).unlink(missing_ok=True)
+            _sweep(self.folder)
         except OSError as error:
-            raise _unwritable(self.folder, error) from None
+            raise unwritable(self.folder, error) from None
+        self._write_all()
+
+    def resume(self, rows: Sequence[EpochRow]) -> None:
+        """Go on after `rows`, those of the checkpoint: of a kill, the CSVs may be an epoch behind."""
+        try:
+            _sweep(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        before = read_json(self.folder)
+        self._rows = list(rows)
+        self._json["started"] = before.get("started")
+        self._json["resumed_after"] = [*before.get("resumed_after", []), len(rows)]
+        self._write_all()
+
+    def _write_all(self) -> None:
         self._write("config.yaml", dump(self._config.model_dump(mode="json")).encode())
-        self._write("metrics.csv", _dump_csv(METRICS, []))
-        self._write("timing.csv", _dump_csv(TIMING, []))
+        self._write_rows()
         self._write("run.json", _dump_json(self._json))
 
-    def add(self, row: EpochRow) -> None:
-        self._rows.append(row)
+    def _write_rows(self) -> None:
         self._write("metrics.csv", _dump_csv(METRICS, self._rows))
         self._write("timing.csv", _dump_csv(TIMING, self._rows))
+
+    def add(self, row: EpochRow, checkpoint: bytes) -> None:
+        self._rows.append(row)
+        self._write(CHECKPOINT, checkpoint)
+        self._write_rows()
 
     def finish(
         self,
@@ -131,7 +153,10 @@ class RunWriter:
         test: dict[str, float] | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write the weights, the mistakes (MISTAKES, by image) and the test metrics, then the last status."""
+        """Write the weights, the mistakes (MISTAKES, by image) and the test metrics, then the last status.
+
+        A checkpoint stays where there is something to go on with.
+        """
         if weights is not None:
             self._write("model.pt", weights)
         if mistakes is not None:
@@ -145,17 +170,61 @@ class RunWriter:
         if self._rows:
             self._json["final"] = final_metrics(self._rows[-1])
         self._write("run.json", _dump_json(self._json))
+        if status in FINISHED:
+            sweep(self.folder)
 
     def _write(self, name: str, contents: bytes) -> None:
         try:
             write_atomic(self.folder / name, contents)
         except OSError as error:
-            raise _unwritable(self.folder / name, error) from None
+            raise unwritable(self.folder / name, error) from None
 
 
-def _unwritable(path: Path, error: OSError) -> RunError:
-    advice = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
-    return RunError(f"{path} cannot be written: {error.strerror}. {advice} another --out")
+def has_leftovers(folder: Path) -> bool:
+    """Whether beside a finished run there is something that it does not need."""
+    return (folder / CHECKPOINT).exists() or any(_temporary(folder))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a finished run does not need."""
+    with suppress(OSError):  # a run in a read-only folder is a run all the same
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        _sweep(folder)
+
+
+def mark_interrupted(folder: Path) -> None:
+    """Say in run.json that nobody trains this run now. Raises RunError where it cannot be written."""
+    with suppress(ResultsError):  # killed before there was any
+        about = read_json(folder)
+        if about.get("status") == "running":
+            about |= {"status": "interrupted", "ended": _now()}
+            try:
+                write_atomic(folder / "run.json", _dump_json(about))
+            except OSError as error:
+                raise unwritable(folder / "run.json", error) from None
+
+
+def adopt(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a run that was trained elsewhere; run.json goes first and comes last, so it is never half a run."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in ("run.json", *FILES, CHECKPOINT):
+            (folder / leftover).unlink(missing_ok=True)
+        _sweep(folder)
+        for name in sorted(files, key=lambda name: name == "run.json"):
+            write_atomic(folder / name, files[name])
+    except OSError as error:
+        raise unwritable(Path(error.filename or folder), error) from None
+
+
+def _temporary(folder: Path) -> Iterator[Path]:
+    """The temporary files of killed writers."""
+    return folder.glob(".*.tmp")
+
+
+def _sweep(folder: Path) -> None:
+    for leftover in list(_temporary(folder)):
+        leftover.unlink(missing_ok=True)
 
 
 def _now() -> str:

@@ -57,6 +57,7 @@ def _no_other_data(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision.datasets
 
     monkeypatch.setenv("BNBENCH_DATA", str(data_folder))
+    monkeypatch.setenv("BNBENCH_JOBS", "1")  # in this process, where a test can reach it; worker processes by --jobs
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         monkeypatch.setattr(getattr(torchvision.datasets, name), "mirrors", ["http://127.0.0.1:9/"])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnbench.config import DataConfig
-from bnbench.data import batches, chunks, load_split, load_splits
+from bnbench.data import batches, chunks, load_splits, normalize, normalized
 from bnbench.randomness import generator
 
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def test_streams_are_independent():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_pixels_go_from_minus_one_to_one(dtype):
     images = torch.arange(256, dtype=torch.uint8).repeat(4)[: 28 * 28].view(1, 28, 28)
-    split = load_split(images, torch.tensor([3], dtype=torch.uint8), None, CPU, dtype)
+    split = normalized(images, torch.tensor([3], dtype=torch.uint8), dtype)
     assert split.images.shape == (1, 1, 28, 28) and split.images.dtype == dtype
     assert split.images.min() == -1 and split.images.max() == 1
     expected = (images.to(dtype) / 255 - 0.5) / 0.5
@@ -66,7 +66,9 @@ def test_pixels_go_from_minus_one_to_one(dtype):
 
 
 def test_limits_take_the_first_images(mnist5k):
-    splits = load_splits(mnist5k, DataConfig(train_limit=30, valid_limit=20, batch_size=10), CPU, torch.float32)
+    splits = load_splits(
+        normalize(mnist5k, torch.float32), DataConfig(train_limit=30, valid_limit=20, batch_size=10), CPU
+    )
     assert len(splits.train) == 30 and len(splits.valid) == 20
     assert splits.train.labels.tolist() == list(range(10)) * 3
     assert torch.equal(splits.train.labels, mnist5k.train_labels[:30].long())
@@ -74,12 +76,14 @@ def test_limits_take_the_first_images(mnist5k):
 
 
 def test_held_out_are_the_last_training_images_and_the_test_images_stay_apart(mnist5k):
-    splits = load_splits(mnist5k, DataConfig(valid=500, train_limit=3_400, valid_limit=100), CPU, torch.float32)
+    splits = load_splits(
+        normalize(mnist5k, torch.float32), DataConfig(valid=500, train_limit=3_400, valid_limit=100), CPU
+    )
     assert splits.held_out == 500
     assert torch.equal(splits.train.labels, mnist5k.train_labels[:3_400].long())
     assert torch.equal(splits.valid.labels, mnist5k.train_labels[3_500:3_600].long())
     assert torch.equal(splits.test.labels, mnist5k.test_labels.long())
-    whole = load_splits(mnist5k, DataConfig(valid=500), CPU, torch.float32)
+    whole = load_splits(normalize(mnist5k, torch.float32), DataConfig(valid=500), CPU)
     assert [len(split) for split in (whole.train, whole.valid, whole.test)] == [3_500, 500, 1_000]
     assert not {image.numpy().tobytes() for image in whole.valid.images} & {
         image.numpy().tobytes() for image in whole.train.images

@@ -9,7 +9,7 @@ from torch import nn
 
 from bnbench import experiment
 from bnbench.config import Config
-from bnbench.data import Split, load_split
+from bnbench.data import Split, normalized
 from bnbench.train import DIVERGED_LOSS, evaluate, train
 
 CPU = torch.device("cpu")
@@ -29,8 +29,12 @@ def curve(config, dataset, **limits):
     """Every batch's training loss, then the epoch rows, of one run."""
     dtype = getattr(torch, config.dtype)
     splits = [
-        load_split(dataset.train_images, dataset.train_labels, config.data.train_limit, CPU, dtype),
-        load_split(dataset.test_images, dataset.test_labels, config.data.valid_limit, CPU, dtype),
+        normalized(
+            dataset.train_images[: config.data.train_limit], dataset.train_labels[: config.data.train_limit], dtype
+        ),
+        normalized(
+            dataset.test_images[: config.data.valid_limit], dataset.test_labels[: config.data.valid_limit], dtype
+        ),
     ]
     model = experiment.build_model(config).to(dtype)
     losses = []
@@ -82,7 +86,7 @@ def test_arms_see_the_same_batches(mnist5k):
         {"type": "batch", "implementation": "builtin", "weight_init": "normal"},
     ):
         config = make_config(norm=norm, data={"dataset": "mnist5k", "train_limit": 500, "valid_limit": 10}, seeds=3)
-        split = load_split(mnist5k.train_images, mnist5k.train_labels, 500, CPU, torch.float32)
+        split = normalized(mnist5k.train_images[:500], mnist5k.train_labels[:500], torch.float32)
         model = experiment.build_model(config)
         images = []
         model.register_forward_pre_hook(
@@ -105,7 +109,7 @@ def test_the_rows_are_correct_over_total(mnist5k):
     model = experiment.build_model(config)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # so the model stands still
     splits = [
-        load_split(images, labels, limit, CPU, torch.float32)
+        normalized(images[:limit], labels[:limit], torch.float32)
         for images, labels, limit in (
             (mnist5k.train_images, mnist5k.train_labels, 100),
             (mnist5k.test_images, mnist5k.test_labels, 130),
@@ -122,7 +126,7 @@ def test_the_rows_are_correct_over_total(mnist5k):
 
 
 def test_evaluation_counts_every_image_and_changes_nothing(mnist5k):
-    split = load_split(mnist5k.train_images, mnist5k.train_labels, 2_001, CPU, torch.float32)
+    split = normalized(mnist5k.train_images[:2_001], mnist5k.train_labels[:2_001], torch.float32)
     model = experiment.build_model(make_config(norm={"type": "batch"}))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     graphs = []
@@ -138,7 +142,7 @@ def test_evaluation_counts_every_image_and_changes_nothing(mnist5k):
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), 2e3])
 def test_divergence_ends_the_run_and_is_said(mnist5k, scale):
     """A batch whose loss is not finite or above 10³: the row is kept and is the last."""
-    split = load_split(mnist5k.train_images, mnist5k.train_labels, 128, CPU, torch.float32)
+    split = normalized(mnist5k.train_images[:128], mnist5k.train_labels[:128], torch.float32)
 
     class Explodes(nn.Module):
         def __init__(self):

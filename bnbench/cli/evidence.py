@@ -196,7 +196,7 @@ def _show_run(folder: Path, form: str) -> None:
         raise ResultsError(f"{folder}: is no run; name a run's folder, as in {folder / 'seed-0'}")
     with stop_at_once():
         from bnbench import console
-        from bnbench.checkpoint import norm_values
+        from bnbench.norm_values import norm_values
         from bnbench.results import read_run
         from bnbench.show import print_run, run_as_json
 

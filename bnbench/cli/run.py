@@ -2,17 +2,20 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bnbench.cli.app import DataDir, Quiet, app, stop_at_once
 from bnbench.errors import RunError
 
+if TYPE_CHECKING:
+    from bnbench.attempt import Outcome
+
 
 @app.command()
 def run(
-    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, each one arm.")],
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, each one arm or a grid.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in train.optimizer.lr=0.5; repeatable."),
@@ -24,23 +27,41 @@ def run(
     no_fallback: Annotated[
         bool, typer.Option("--no-fallback", help="Without MNIST, exit with 4 rather than train on mnist5k.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1_024,
+            envvar="BNBENCH_JOBS",
+            help="Runs at once, each in a process of its own.",
+            show_default="the cores",
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train on a Dask cluster: its scheduler, as in tcp://host:8786."),
+    ] = None,
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"] | None, typer.Option(help="Override device.")] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Override threads, torch's threads.")] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="One epoch on 512 images of mnist5k, labelled so.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Train anew; what is there is removed first.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train every seed of every CONFIG, and write results/NAME/seed-N.
 
-    A run that is already complete is not trained again.
+    A run that is complete is not trained again, and one that was stopped goes on after its last epoch:
+    the same command again always does what is left.
 
     Examples:
 
         bnbench run configs/mlp_bn.yaml
 
-        bnbench run configs/mlp_bn.yaml configs/mlp_no_bn.yaml --seeds 0..9
+        bnbench run configs/mlp_bn.yaml configs/mlp_no_bn.yaml --seeds 0..9 --jobs 2
 
-        bnbench run configs/mlp_bn.yaml --set train.optimizer.lr=0.5
+        bnbench run configs/mlp_bn.yaml --set 'grid={train.optimizer.lr: [0.05, 0.1, 0.2]}' --dry-run
     """
     from bnbench.configfile import load_configs
 
@@ -53,21 +74,44 @@ def run(
     with stop_at_once():
         from bnbench import datasets
         from bnbench.console import clean, say
-        from bnbench.executor import execute
+        from bnbench.executor import Places, dry, execute
         from bnbench.progress import Progress, result_line
         from bnbench.results import read_run
 
+    folder = datasets.data_dir(data_dir)
+    if dry_run:
+        lines, summary = dry(loaded, out, folder, force=force)
+        for line in lines:
+            typer.echo(clean(line))
+        say(summary)
+        return
     with Progress(quiet=quiet) as progress:
-        outcomes = execute(loaded, out, datasets.data_dir(data_dir), force=force, progress=progress)
+        places = Places(jobs, cluster, fail_fast)
+        outcomes = execute(loaded, out, folder, force=force, places=places, progress=progress)
     for outcome in outcomes:
-        if outcome.status != "failed":
+        if outcome.status not in ("failed", "held"):
             note = "" if outcome.trained else " (already complete, not trained; --force trains anew)"
             typer.echo(clean(result_line(read_run(outcome.folder)) + note).replace("\n", "\\n"))
-    failed = [f"{outcome.config.name} seed {outcome.config.seed}" for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        raise RunError(
-            f"{len(failed)} of {len(outcomes)} runs failed, for the reasons above: {', '.join(failed)}."
-            " The same command trains them again"
-        )
+    asked = sum(len(config.seeds) for config in loaded)
+    if problems := _what_is_missing(outcomes, asked):
+        raise RunError("\n".join(problems))
     if not quiet:
         say(f"Compare: bnbench compare {shlex.quote(str(out))}")
+
+
+def _what_is_missing(outcomes: "list[Outcome]", asked: int) -> list[str]:
+    """The summary of a command that did not complete all that was asked, a line each; nothing where it did."""
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    held = [outcome for outcome in outcomes if outcome.status == "held"]
+    lines = []
+    if failed:
+        lines.append(f"{len(failed)} of {asked} runs failed:")
+        lines += [f"  {outcome.config.name} seed {outcome.config.seed}: {outcome.reason}" for outcome in failed]
+    if held:
+        lines.append(f"{len(held)} of {asked} runs are held by another command:")
+        lines += [f"  {outcome.reason}" for outcome in held]
+    if len(outcomes) < asked:
+        lines.append(f"{asked - len(outcomes)} of {asked} runs were not ended, since --fail-fast stops at a failure")
+    if lines:
+        lines.append("The same command does what is left")
+    return lines

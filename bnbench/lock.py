@@ -1,0 +1,76 @@
+"""One writer a run's folder: a lock that its process holds, and that dies with it.
+
+The lock is the operating system's on the file `.lock` in the folder (flock, through filelock), so a
+killed process leaves none behind; what is in the file only says to others who holds it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bnbench.errors import RunError
+from bnbench.files import read_bounded, unwritable
+
+NAME = ".lock"
+
+
+class Held(RunError):
+    """Another process is writing this run."""
+
+
+@contextmanager
+def hold(folder: Path, holder: str) -> Iterator[None]:
+    """Be the only writer of a run's folder, which is made; `holder` says to others who that is.
+
+    Raises Held at once where another process is it, RunError where the folder cannot be written.
+    """
+    path = folder / NAME
+    # thread_local: what a cluster finished is written by another thread than the one that took the lock.
+    # No fallback: where there is no flock, a file of our own would stay behind after a kill, and block.
+    lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise Held(f"{folder} is being trained by {_holder(path) or 'another command'}") from None
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    try:
+        with suppress(OSError):  # a full disk; the lock itself stands
+            path.write_text(holder)
+        yield
+    finally:
+        # Removed while still held: whoever has opened the old file finds it unlinked and opens anew.
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether there is a lock, be it held or left by a killed process."""
+    return (folder / NAME).exists()
+
+
+def held_by(folder: Path) -> str | None:
+    """Who is writing a run's folder, None for nobody. Leaves nothing behind."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        return _holder(path) or "another command"
+    except OSError:
+        return None
+    lock.release()
+    return None
+
+
+def _holder(path: Path) -> str:
+    try:
+        return read_bounded(path, 1_000).decode()
+    except (OSError, ValueError):
+        return ""

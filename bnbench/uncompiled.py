@@ -1,0 +1,32 @@
+"""torch.optim without torch's compiler, which bnbench does not use.
+
+An optimizer imports torch._dynamo when it is made and at every step, only to tell it to keep out: two
+seconds and 900 modules in every process. Until something asks it for more, a module of the two functions
+that optimizers call stands in its place; then the real one is imported.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+NAME = "torch._dynamo"
+
+
+class _KeepsOut(ModuleType):
+    def graph_break(self, msg: str = "") -> None:
+        """Outside a compilation the real one does nothing either."""
+
+    def disable(self, fn: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
+        """`fn` uncompiled, which it is."""
+        return fn
+
+    def __getattr__(self, name: str) -> Any:  # of anything else
+        if sys.modules.get(NAME) is self:
+            del sys.modules[NAME]
+        return getattr(importlib.import_module(NAME), name)
+
+
+def keep_the_compiler_out() -> None:
+    sys.modules.setdefault(NAME, _KeepsOut(NAME))

@@ -1,0 +1,188 @@
+"""`--cluster`: a real Dask scheduler and two worker processes on loopback."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+import pytest
+
+from bnbench.errors import RunError
+from bnbench.results import read_run
+
+pytest.importorskip("distributed")
+SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
+
+
+def same(a, b):
+    return [name for name in SAME if (a / name).read_bytes() != (b / name).read_bytes()]
+
+
+class Cluster:
+    """A scheduler and workers, each a process of its own with a working folder of its own."""
+
+    def __init__(self, folder, **settings):
+        self.folder = folder
+        self.environment = {**os.environ, **settings, "BNBENCH_DATA": str(folder / "no-data-here")}
+        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        self.address = self.said("scheduler", r"Scheduler at:\s+(tcp://\S+)")
+        self.workers = []
+
+    def start(self, kind, *options):
+        number = len(list(self.folder.glob(f"{kind}-*.log")))
+        with (self.folder / f"{kind}-{number}.log").open("w") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", *options],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
+
+    def said(self, name, pattern):
+        log = self.folder / f"{name}-0.log"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if match := re.search(pattern, log.read_text()):
+                return match[1]
+            time.sleep(0.1)
+        raise AssertionError(log.read_text())
+
+    def add_worker(self, *options):
+        scratch = self.folder / f"scratch-{len(self.workers)}"
+        arguments = [self.address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(scratch)]
+        self.workers.append(self.start("worker", *arguments, *options))
+
+    def run(self, *arguments, **options):
+        command = [sys.executable, "-m", "bnbench", "run", *map(str, arguments), "--cluster", self.address]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def stop(self):
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a cluster: start(workers=2, SETTING=...); it is stopped at the end."""
+    started = []
+
+    def begin(workers, **settings):
+        folder = tmp_path / "cluster"
+        folder.mkdir()
+        started.append(Cluster(folder, **settings))
+        for _ in range(workers):
+            started[0].add_worker()
+        return started[0]
+
+    yield begin
+    for cluster in started:
+        cluster.stop()
+
+
+def wait_for(process, text):
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"it ended without {text}")
+
+
+LONG = ["--seeds", "0..3", "--set", "train.epochs=60", "--name", "long"]
+
+
+def test_the_same_bytes_and_a_dead_worker_costs_nothing(start, bnbench, tiny, tmp_path):
+    cluster = start(workers=2)
+    assert bnbench("run", tiny, *LONG, "--out", "local", "--quiet").exit_code == 0
+    with cluster.run(tiny, *LONG, "--out", tmp_path / "results") as process:
+        wait_for(process, "epoch 5/60")
+        cluster.workers[0].kill()
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert stdout.count("valid accuracy") == 4 and "Traceback" not in stderr
+    for seed in range(4):
+        here, there = (tmp_path / out / "long" / f"seed-{seed}" for out in ("local", "results"))
+        assert same(here, there) == [] and read_run(there).status == "complete"
+        assert sorted(path.name for path in there.iterdir()) == sorted(path.name for path in here.iterdir())
+    with cluster.run(tiny, *LONG, "--out", tmp_path / "results") as process:
+        stdout, _ = process.communicate(timeout=60)
+    assert stdout.count("already complete") == 4 and process.returncode == 0
+
+
+def test_a_run_that_takes_workers_with_it_fails_when_it_has_had_a_second_chance(start, tiny, tmp_path):
+    """Dask gives up on all runs of a worker that dies too often; each is asked for again, alone."""
+    cluster = start(workers=1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
+    with cluster.run(tiny, *LONG, "--out", tmp_path / "results") as process:
+        for worker in range(3):  # with others, then twice alone
+            wait_for(process, "seed 0  epoch 5/60")
+            cluster.workers[worker].kill()
+            cluster.add_worker()
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 3 and stdout.count("valid accuracy") == 3, stderr[-1500:]
+    assert "1 of 4 runs failed:" in stderr and "every worker that tried it died" in stderr
+    with cluster.run(tiny, *LONG, "--out", tmp_path / "results") as process:
+        stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and stdout.count("already complete") == 3
+
+
+def test_a_run_stopped_here_goes_on_there_and_a_command_that_is_stopped_frees_the_workers(start, tiny, tmp_path):
+    cluster = start(workers=1)
+    options = ["--set", "train.epochs=10000", "--name", "long", "--out", tmp_path / "results"]
+    local = [sys.executable, "-m", "bnbench", "run", *map(str, [tiny, *options])]
+    with subprocess.Popen(local, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, "epoch 3/10000")
+        process.kill()
+    with cluster.run(tiny, *options) as process:
+        assert "seed 0  goes on after epoch" in next(iter(process.stderr))
+        wait_for(process, "epoch 20/10000")
+        sent = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 143 and time.monotonic() - sent < 2
+    last = stderr.splitlines()[-1]
+    assert last == (
+        "bnbench: stopped by SIGTERM. 0 of 1 runs are complete. The same command goes on from there;"
+        " what the cluster had not finished begins where it began"
+    )
+    assert (tmp_path / "results/long/seed-0/checkpoint").exists()  # of before; nothing of it is lost
+    deadline = time.monotonic() + 20
+    while (left := list(cluster.folder.rglob("bnbench-*"))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left  # the worker has stopped training, too
+
+
+def test_a_scheduler_that_is_not_there_or_has_no_workers(start, bnbench, tiny, tmp_path, monkeypatch):
+    from bnbench import cluster
+
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:9")
+    assert result.exit_code == 3 and "no Dask scheduler answers at tcp://127.0.0.1:9" in result.stderr
+    assert "dask worker tcp://127.0.0.1:9" in result.stderr and "Traceback" not in result.stderr
+    result = bnbench("run", tiny, "--cluster", "nonsense://x")
+    assert result.exit_code == 3 and "no Dask scheduler answers at nonsense://x" in result.stderr
+    address = start(workers=0).address
+    result = bnbench("run", tiny, "--cluster", address)
+    assert result.exit_code == 3 and f"the scheduler at {address} has no workers. On each machine:" in result.stderr
+    assert not list((tmp_path / "results").rglob("run.json"))
+
+
+def test_every_machine_must_have_the_same_versions():
+    from bnbench.cluster import VERSIONS, _same_versions
+
+    same = {"packages": {package: version(package) for package in VERSIONS}}
+    _same_versions({"scheduler": same, "workers": {"tcp://a:1": same}})
+    other = {"packages": {**same["packages"], "torch": "1.0"}}
+    with pytest.raises(RunError, match=r"tcp://a:1 of the cluster has torch 1.0, here it is 2"):
+        _same_versions({"scheduler": same, "workers": {"tcp://a:1": other}})
+    with pytest.raises(RunError, match="the scheduler of the cluster has bnbench not at all"):
+        _same_versions({"scheduler": {"packages": {}}, "workers": {}})
+
+
+def test_without_dask_the_extra_is_named(bnbench, tiny, monkeypatch):
+    monkeypatch.delitem(sys.modules, "bnbench.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:8786")
+    assert result.exit_code == 2 and "--cluster needs Dask: pip install -e '.[cluster]'" in result.stderr

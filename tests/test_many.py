@@ -1,0 +1,410 @@
+"""Many runs of one command: grids, seeds, what would be done, worker processes, one writer a run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bnbench import executor, experiment
+from bnbench.attempt import Outcome
+from bnbench.config import Config
+from bnbench.configfile import load_config, load_configs
+from bnbench.errors import ConfigError
+from bnbench.lock import Held, held_by, hold
+from bnbench.results import read_run
+
+SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
+FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
+
+
+def same(a, b):
+    return [name for name in SAME if (a / name).read_bytes() != (b / name).read_bytes()]
+
+
+# Grids
+
+
+def with_grid(tiny, grid):
+    tiny.write_text(tiny.read_text() + f"grid: {grid}\n")
+    return tiny
+
+
+def test_a_grid_is_every_combination_by_the_names_that_set_would_give(tiny):
+    plain = tiny.with_name("plain.yaml")
+    plain.write_text(tiny.read_text())
+    arms = load_configs([with_grid(tiny, "{train.optimizer.lr: [0.1, 1e-2], norm.momentum: [0.1, null]}")])
+    assert [arm.name for arm in arms] == [
+        "tiny,norm.momentum=0.1,train.optimizer.lr=0.1",
+        "tiny,norm.momentum=null,train.optimizer.lr=0.1",
+        "tiny,norm.momentum=0.1,train.optimizer.lr=0.01",
+        "tiny,norm.momentum=null,train.optimizer.lr=0.01",
+    ]
+    by_set = load_config(plain, ["train.optimizer.lr=0.01", "norm.momentum=null"])
+    assert arms[3] == by_set
+
+
+def test_a_grid_of_whole_mappings(tiny):
+    arms = load_configs([with_grid(tiny, "{norm: [{type: none}, {type: layer}], model.hidden: [[8], [8, 8]]}")])
+    assert len(arms) == 4 and {arm.norm.type for arm in arms} == {"none", "layer"}
+    assert arms[0].name == "tiny,model.hidden=8,norm=type-none"
+
+
+def test_an_option_beats_the_grid(tiny):
+    grid = "{train.optimizer.lr: [0.1, 0.5], norm.momentum: [0.1, 0.9]}"
+    arms = load_configs([with_grid(tiny, grid)], ["train.optimizer.lr=0.3"])
+    assert [arm.train.optimizer.lr for arm in arms] == [0.3, 0.3] and len({arm.name for arm in arms}) == 2
+    (arm,) = load_configs([tiny], ["train.optimizer.lr=0.3", "norm={type: none}"])
+    assert arm.norm.type == "none"
+    arms = load_configs([tiny], ["grid={norm.eps: [0.1, 0.2, 0.3]}"])
+    assert [arm.norm.eps for arm in arms] == [0.1, 0.2, 0.3]
+
+
+def test_a_grid_under_another_name(tiny):
+    arms = load_configs([with_grid(tiny, "{norm.eps: [0.1, 0.2]}")], name="other", seeds="0..2")
+    assert [arm.name for arm in arms] == ["other,norm.eps=0.1", "other,norm.eps=0.2"]
+    assert all(arm.seeds == [0, 1, 2] for arm in arms)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ("{train.optimizer.lr: [0.1, -1]}", "tiny.yaml:7: grid: train.optimizer.lr: must be greater than 0; got -1"),
+        ("{norm.momentun: [0.1]}", "tiny.yaml:7: grid: norm.momentun: unknown key; did you mean momentum?"),
+        ("{norm.eps: 0.1}", "grid: 'norm.eps': must be a list of values, as in [0.1, 0.5]; got 0.1"),
+        ("{norm.eps: []}", "must be a list of values"),
+        ("{norm.eps: [0.1, 0.1]}", "grid: 'norm.eps': names a value twice"),
+        ("{seeds: [1, 2]}", "cannot vary in a grid; name them by seeds: 0..9"),
+        ("{name: [a, b]}", "cannot vary in a grid"),
+        ("{Norm.eps: [1]}", "is not a dotted key"),
+        ("{1: [1]}", "is not a dotted key"),
+        ("[1, 2]", "must map dotted keys to lists"),
+        ("7", "must map dotted keys to lists"),
+    ],
+)
+def test_a_wrong_grid_is_refused_at_its_line(bnbench, tiny, tmp_path, grid, message):
+    result = bnbench("run", with_grid(tiny, grid))
+    assert result.exit_code == 2 and message in result.stderr, result.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_command_has_a_bounded_number_of_runs(tiny):
+    values = ", ".join(map(str, range(1, 1_000)))
+    with pytest.raises(ConfigError, match=r"arms; 100,000 is the most"):
+        axes = ", ".join(f"{key}: [{values}]" for key in ("model.hidden", "data.batch_size", "train.epochs"))
+        load_configs([with_grid(tiny, f"{{{axes.replace('model.hidden', 'data.train_limit')}}}")], ["norm.eps=0.1"])
+    with pytest.raises(ConfigError, match="that is 200,000 runs; 100,000 is the most"):
+        many = ", ".join(str(n / 100) for n in range(1, 21))
+        load_configs([tiny], [f"grid={{norm.eps: [{many}]}}"], seeds="0..9999")
+
+
+def test_show_asks_for_one_arm_of_a_grid(bnbench, tiny):
+    result = bnbench("show", with_grid(tiny, "{norm.eps: [0.1, 0.2]}"))
+    assert result.exit_code == 2 and "makes 2 arms; choose one by --set, as in tiny,norm.eps=0.1" in result.stderr
+    assert bnbench("show", tiny, "--set", "norm.eps=0.1").exit_code == 0
+
+
+def test_a_grid_is_run_and_compared(bnbench, tiny, tmp_path):
+    result = bnbench("run", with_grid(tiny, "{train.optimizer.lr: [0.05, 0.1]}"), "--seeds", "0..1", "--quiet")
+    assert result.exit_code == 0 and result.stdout.count("valid accuracy") == 4
+    assert "grid" not in (tmp_path / "results/tiny,train.optimizer.lr=0.05/seed-1/config.yaml").read_text()
+    assert bnbench("compare", "results", "--format", "csv").stdout.count("\n") == 3
+
+
+# What would be done
+
+
+def test_a_dry_run_lists_and_writes_nothing(bnbench, tiny, tmp_path):
+    bnbench("run", tiny, "--seeds", "0")
+    bnbench("run", tiny, "--seeds", "1")
+    folder = tmp_path / "results/tiny/seed-1"
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**about, "status": "interrupted"}))
+    (folder / "metrics.csv").write_text("".join((folder / "metrics.csv").read_text().splitlines(True)[:2]))
+    (folder / "checkpoint").write_text("as if")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with hold(tmp_path / "results/tiny/seed-3", "process 1 on another since noon"):
+        result = bnbench("run", tiny, "--seeds", "0..3", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "tiny seed 0: complete already\n"
+        "tiny seed 1: goes on after epoch 1 of 2\n"
+        "tiny seed 2: trains 2 epochs\n"
+        "tiny seed 3: is being trained by process 1 on another since noon\n"
+    )
+    assert "4 runs: 1 complete, 1 to go on with, 2 to begin" in result.stderr
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if "seed-3" not in str(path)}
+    assert {path: time for path, time in after.items() if path in before and path.is_file()} == {
+        path: time for path, time in before.items() if path.is_file()
+    }
+
+
+def test_a_dry_run_of_a_place_that_is_taken_and_of_data_that_is_not_here(bnbench, tiny, tmp_path):
+    result = bnbench("run", tiny, "--set", "data.dataset=mnist", "--name", "m", "--dry-run")
+    assert result.exit_code == 0 and "m seed 0: trains 2 epochs" in result.stdout
+    assert "mnist is not in " in result.stderr and "or else mnist5k used and named so" in result.stderr
+    assert not (tmp_path / "results").exists()
+    bnbench("run", tiny)
+    result = bnbench("run", tiny, "--set", "norm.eps=0.1", "--name", "tiny", "--dry-run")
+    assert result.exit_code == 3 and "holds a run of another config (norm.eps is 1e-05 there" in result.stderr
+
+
+# Worker processes
+
+
+def test_jobs_give_the_same_bytes_and_leave_no_process(bnbench, tiny, tmp_path):
+    assert bnbench("run", tiny, "--seeds", "0..3", "--out", "one", "--jobs", "1").exit_code == 0
+    result = bnbench("run", tiny, "--seeds", "0..3", "--out", "two", "--jobs", "2")
+    assert result.exit_code == 0, result.stderr
+    assert [line.split(":")[0] for line in result.stdout.splitlines()] == [f"tiny seed {seed}" for seed in range(4)]
+    for seed in range(4):
+        a, b = (tmp_path / out / "tiny" / f"seed-{seed}" for out in ("one", "two"))
+        assert same(a, b) == [] and sorted(path.name for path in b.iterdir()) == FILES
+    for seed in range(4):
+        for epoch in (1, 2):
+            assert f"tiny seed {seed}  epoch {epoch}/2" in result.stderr
+    assert workers_of(os.getpid()) == []
+
+
+def test_workers_map_the_images_instead_of_holding_them(tiny, tmp_path, data_folder):
+    """The 16 MB of normalized mnist5k lie in one file that both workers map."""
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
+        wait_for_epochs(process, {"long seed 0", "long seed 1"})
+        mapped = [
+            {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "joblib_mem" in line}
+            for pid in workers_of(process.pid)
+        ]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert len(mapped) == 2 and len(mapped[0]) == 4 and mapped[0] == mapped[1]
+
+
+def command(tiny, tmp_path, data_folder, *options, epochs=10_000):
+    """A command of its own with worker processes, which heeds SIGINT though a background shell's would not."""
+    arguments = [sys.executable, "-m", "bnbench", "run", str(tiny), "--out", str(tmp_path / "r"), "--name", "long"]
+    arguments += ["--set", f"train.epochs={epochs}", *options]
+    heed = "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    return subprocess.Popen(
+        [sys.executable, "-c", heed, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BNBENCH_DATA": str(data_folder)},
+        start_new_session=True,
+    )
+
+
+def wait_for_epochs(process, labels):
+    """Read what it says until each of the runs has finished its third epoch."""
+    labels = set(labels)
+    for line in process.stderr:
+        labels -= {label for label in labels if line.startswith(f"{label}  epoch 3/")}
+        if not labels:
+            return
+    raise AssertionError("it ended before")
+
+
+def workers_of(pid):
+    found = subprocess.run(["pgrep", "-P", str(pid), "-f", "loky"], capture_output=True, text=True, check=False).stdout
+    return [
+        int(child) for child in found.split() if "resource_tracker" not in Path(f"/proc/{child}/cmdline").read_text()
+    ]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["parent", "group"])
+@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_a_signal_ends_all_workers_in_two_seconds(tiny, tmp_path, data_folder, number, code, name, group):
+    """A terminal sends Ctrl-C to the whole group, kill to the parent alone."""
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..2", "--jobs", "2") as process:
+        wait_for_epochs(process, {"long seed 0", "long seed 1"})
+        workers = workers_of(process.pid)
+        assert len(workers) == 2
+        sent = time.monotonic()
+        (os.killpg if group else os.kill)(process.pid, number)
+        _, stderr = process.communicate(timeout=20)
+        assert time.monotonic() - sent < 2
+    assert process.returncode == code and not any(map(alive, workers))
+    last = stderr.splitlines()[-1]
+    assert last.startswith(f"bnbench: stopped by {name}. 0 of 3 runs are complete; saved: long seed 0 after epoch ")
+    assert "long seed 1 after epoch" in last and last.endswith("The same command goes on from there")
+    assert "Traceback" not in stderr and "Warning" not in stderr
+    for seed in (0, 1):
+        assert read_run(tmp_path / f"r/long/seed-{seed}").status == "interrupted"
+    assert not list((tmp_path / "r").rglob(".lock"))
+
+
+def test_workers_end_when_their_parent_is_killed_and_the_same_command_goes_on(tiny, tmp_path, data_folder):
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
+        wait_for_epochs(process, {"long seed 0", "long seed 1"})
+        workers = workers_of(process.pid)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 4
+        while any(map(alive, workers)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not any(map(alive, workers))
+    assert [held_by(tmp_path / f"r/long/seed-{seed}") for seed in (0, 1)] == [None, None]
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
+        assert "goes on after epoch" in next(iter(process.stderr))
+        process.kill()
+
+
+def test_a_dead_worker_costs_its_run_and_no_other(tiny, tmp_path, data_folder):
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=300) as process:
+        wait_for_epochs(process, {"long seed 0", "long seed 1"})
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 3 and "Traceback" not in stderr
+    assert stdout.count("valid accuracy") == 3
+    assert "1 of 4 runs failed:" in stderr
+    assert stderr.count("its process was killed, by hand or for want of memory; fewer --jobs need less") == 2
+    assert "goes on after epoch" in stderr  # the other run that was in training
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=300) as process:
+        stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and stdout.count("already complete") == 3
+
+
+def test_default_jobs_are_the_cores_that_may_be_used(tiny, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    config = load_config(tiny)
+    assert executor.default_jobs([config]) == 8
+    assert executor.default_jobs([config, config.model_copy(update={"threads": 4})]) == 2
+    assert executor.default_jobs([config.model_copy(update={"threads": 16})]) == 1
+    assert executor.default_jobs([config, config.model_copy(update={"device": "cuda"})]) == 1
+
+
+def test_fail_fast_stops_at_the_first_failure(bnbench, tiny, tmp_path, monkeypatch):
+    real = experiment.build_optimizer
+    calls = []
+
+    def fail_second(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("broken")
+        return real(*arguments)
+
+    monkeypatch.setattr(experiment, "build_optimizer", fail_second)
+    result = bnbench("run", tiny, "--seeds", "0..3", "--fail-fast")
+    assert result.exit_code == 3 and len(calls) == 2
+    assert result.stdout.count("valid accuracy") == 1
+    assert "1 of 4 runs failed:\nbnbench:   tiny seed 1: broken\n" in result.stderr
+    assert "2 of 4 runs were not ended, since --fail-fast stops at a failure" in result.stderr
+    assert bnbench("run", tiny, "--seeds", "0..3", "--fail-fast").exit_code == 0
+
+
+def test_force_goes_on_after_what_it_has_itself_trained(bnbench, tiny, tmp_path):
+    """--force begins anew, but not once more when the pool of workers is made again."""
+    bnbench("run", tiny, "--seeds", "0..1")
+    before = (tmp_path / "results/tiny/seed-0/run.json").stat().st_mtime_ns
+    result = bnbench("run", tiny, "--seeds", "0..1", "--force", "--jobs", "2")
+    assert result.exit_code == 0 and "already" not in result.stdout
+    assert (tmp_path / "results/tiny/seed-0/run.json").stat().st_mtime_ns > before
+
+
+# One writer
+
+
+def test_a_held_run_is_named_with_who_holds_it_and_others_are_taken(bnbench, tiny, tmp_path):
+    folder = tmp_path / "results/tiny/seed-0"
+    with hold(folder, "process 77 on elsewhere since noon"):
+        assert held_by(folder) == "process 77 on elsewhere since noon"
+        result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3
+    assert "1 of 2 runs are held by another command:" in result.stderr
+    assert "results/tiny/seed-0 is being trained by process 77 on elsewhere since noon" in result.stderr
+    assert "tiny seed 1: valid accuracy" in result.stdout and not list(folder.iterdir())
+    assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0
+
+
+def test_force_does_not_take_a_run_from_who_trains_it(bnbench, tiny, tmp_path):
+    bnbench("run", tiny)
+    folder = tmp_path / "results/tiny/seed-0"
+    before = (folder / "run.json").read_bytes()
+    with hold(folder, "process 77"):
+        assert bnbench("run", tiny, "--force").exit_code == 3
+    assert (folder / "run.json").read_bytes() == before
+
+
+def test_a_run_that_another_command_completes_meanwhile_is_complete(bnbench, tiny, tmp_path, monkeypatch):
+    """Held when it was this command's turn, complete at its end: nothing is left to do."""
+    bnbench("run", tiny, "--seeds", "0", "--out", "theirs")
+    real = executor.attempt
+
+    def someone_else(job, data, report):
+        if job.config.seed == 0:
+            (tmp_path / "theirs/tiny/seed-0").rename(job.folder)
+            return Outcome(job.config, job.folder, "held", trained=False, reason="held")
+        return real(job, data, report)
+
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    monkeypatch.setattr(executor, "attempt", someone_else)
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 0 and result.stdout.count("valid accuracy") == 2
+
+
+def test_a_run_whose_holder_dies_meanwhile_is_taken_over(bnbench, tiny, tmp_path, monkeypatch):
+    real = executor.attempt
+    turns = []
+
+    def died_since(job, data, report):
+        turns.append(job.config.seed)
+        if turns == [0]:
+            return Outcome(job.config, job.folder, "held", trained=False, reason="held")
+        return real(job, data, report)
+
+    monkeypatch.setattr(executor, "attempt", died_since)
+    assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0
+    assert turns == [0, 1, 0]
+
+
+def test_a_lock_dies_with_its_process(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from bnbench.lock import hold\n"
+        f"with hold(Path({str(tmp_path)!r}), 'a child'): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(Held, match="is being trained by a child"), hold(tmp_path, "me"):
+            pass
+        process.kill()
+    assert (tmp_path / ".lock").exists() and held_by(tmp_path) is None
+    with hold(tmp_path, "me"):
+        assert held_by(tmp_path) == "me"
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_that_is_removed_under_a_waiter_is_taken_once(tmp_path):
+    """Whoever opened the old file before it was unlinked must not hold that while another holds the new one."""
+    code = (
+        "import sys, time; from pathlib import Path; from bnbench.lock import Held, hold\n"
+        f"folder, log = Path({str(tmp_path / 'run')!r}), Path({str(tmp_path / 'log')!r})\n"
+        "for _ in range(300):\n"
+        "    try:\n"
+        "        with hold(folder, 'x'):\n"
+        "            (folder / 'inside').touch(exist_ok=False); (folder / 'inside').unlink()\n"
+        "    except Held: pass\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+    assert [process.wait(120) for process in processes] == [0] * 4
+
+
+def test_configs_keep_their_digests_in_yaml(tiny):
+    """A config of one arm is the same with an empty grid."""
+    assert (
+        load_config(with_grid(tiny, "{}")).digest()
+        == Config.model_validate(
+            {key: value for key, value in yaml.safe_load(tiny.read_text()).items() if key != "grid"}
+        ).digest()
+    )

@@ -1,0 +1,310 @@
+"""A run that was stopped goes on after its last finished epoch, to the bytes of one that never was."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY
+
+from bnbench import attempt, checkpoint, experiment
+from bnbench.configfile import load_config
+from bnbench.data import normalize
+from bnbench.events import Notice
+from bnbench.results import EpochRow, read_run
+
+SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
+SHIPPED = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+TINY = ["data.dataset=mnist5k", "data.train_limit=200", "data.valid_limit=100", "train.epochs=3", "device=cpu"]
+
+
+class Kill(BaseException):
+    """Like a SIGKILL in that nothing of ours handles it."""
+
+
+@pytest.fixture(scope="module")
+def data(data_folder):
+    from bnbench import datasets
+
+    dataset, sha256 = datasets.load("mnist5k", data_folder)
+    return lambda dtype: experiment.Loaded("mnist5k", sha256, normalize(dataset, getattr(torch, dtype)))
+
+
+def run(config, data, out, *, kill_after=None):
+    """Train; with `kill_after`, die when that epoch has been reported. What was told, in order."""
+    told = []
+
+    def report(event):
+        told.append(event)
+        if isinstance(event, EpochRow) and event.epoch == kill_after:
+            raise Kill
+
+    outcome = None
+    try:
+        outcome = attempt.attempt(attempt.Job(0, config, out, False, "a test"), data(config.dtype), report)
+    except Kill:
+        assert kill_after
+    return outcome, told
+
+
+def whole_and_resumed(config, data, tmp_path, after=1):
+    run(config, data, tmp_path / "whole")
+    run(config, data, tmp_path / "killed", kill_after=after)
+    outcome, told = run(config, data, tmp_path / "killed")
+    assert outcome.status in ("complete", "diverged")
+    assert [event.epoch for event in told if isinstance(event, EpochRow)] == list(
+        range(after + 1, len(read_run(outcome.folder).rows) + 1)
+    )
+    return outcome.folder.parent.parent.parent / "whole" / config.name / "seed-0", outcome.folder
+
+
+def same(a, b):
+    return [name for name in SAME if (a / name).exists() and (a / name).read_bytes() != (b / name).read_bytes()]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_every_shipped_arm_resumes_to_the_same_bytes(path, data, tmp_path):
+    whole, resumed = whole_and_resumed(load_config(path, TINY), data, tmp_path)
+    assert same(whole, resumed) == []
+    assert sorted(p.name for p in resumed.iterdir()) == sorted(p.name for p in whole.iterdir())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["train.optimizer={type: adam, weight_decay: 0.01}"],
+        ["train.optimizer={type: sgd, lr: 0.1, momentum: 0.9, weight_decay: 0.001}"],
+        ["dtype=float64", "train.optimizer={type: adam}"],
+        ["norm={type: batch, eval_statistics: precise}"],
+        ["norm={type: batch_renorm}", "train.epochs=4"],
+        ["norm={type: weight, init: data}"],
+        ["data.valid=100"],
+        ["threads=2"],
+    ],
+    ids=lambda overrides: overrides[0],
+)
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_every_kind_of_state_is_kept(overrides, after, data, tmp_path):
+    config = load_config(REPOSITORY / "configs/mlp_bn.yaml", [*TINY, *overrides])
+    whole, resumed = whole_and_resumed(config, data, tmp_path, after)
+    assert same(whole, resumed) == []
+
+
+def test_a_run_says_that_it_went_on(data, tiny, tmp_path):
+    config = load_config(tiny, ["train.epochs=3"])
+    whole, resumed = whole_and_resumed(config, data, tmp_path, after=2)
+    about, other = (json.loads((folder / "run.json").read_text()) for folder in (resumed, whole))
+    assert about.pop("resumed_after") == [2] and "resumed_after" not in other
+    for key in ("started", "ended"):
+        assert about.pop(key) and other.pop(key)
+    assert about == other
+    assert [row.train_seconds > 0 for row in read_run(resumed).rows] == [True] * 3  # timing is kept, too
+
+
+def test_a_run_that_diverged_before_it_was_killed_has_diverged(data, tiny, tmp_path):
+    config = load_config(tiny, ["train.optimizer.lr=1e6", "norm={type: none}"])
+    run(config, data, tmp_path, kill_after=1)
+    outcome, told = run(config, data, tmp_path)
+    assert outcome.status == "diverged" and len(read_run(outcome.folder).rows) == 1
+    assert not any(isinstance(event, EpochRow) for event in told)
+
+
+def damage(kind, path):
+    contents = path.read_bytes()
+    if kind == "cut off":
+        path.write_bytes(contents[:-100])
+    elif kind == "a flipped bit":
+        path.write_bytes(contents[:5000] + bytes([contents[5000] ^ 1]) + contents[5001:])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "not a state, with the right checksum":
+        payload = b"garbage"
+        path.write_bytes(hashlib.sha256(payload).digest() + payload)
+    elif kind == "code, with the right checksum":
+
+        class Evil:
+            def __reduce__(self):
+                return os.mkdir, (str(path.parent / "evil"),)
+
+        buffer = io.BytesIO()
+        torch.save(Evil(), buffer)
+        path.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
+
+
+KINDS = ["cut off", "a flipped bit", "empty", "not a state, with the right checksum", "code, with the right checksum"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_checkpoint_is_named_and_the_run_begins_again(kind, data, tiny, tmp_path):
+    config = load_config(tiny)
+    run(config, data, tmp_path / "whole")
+    run(config, data, tmp_path / "killed", kill_after=1)
+    folder = tmp_path / "killed/tiny/seed-0"
+    damage(kind, folder / "checkpoint")
+    outcome, told = run(config, data, tmp_path / "killed")
+    (notice,) = [event for event in told if isinstance(event, Notice)]
+    assert notice.text == f"{folder / 'checkpoint'} is damaged, so the run begins again"
+    assert outcome.status == "complete" and same(tmp_path / "whole/tiny/seed-0", folder) == []
+    assert not (folder / "evil").exists()
+
+
+def test_another_version_does_not_go_on(data, tiny, tmp_path, monkeypatch):
+    """Half of a run by one PyTorch and half by another would be the numbers of neither."""
+    config = load_config(tiny)
+    run(config, data, tmp_path, kill_after=1)
+    provenance = experiment.provenance()
+    monkeypatch.setattr(experiment, "provenance", lambda: {**provenance, "torch": "3.0"})
+    outcome, told = run(config, data, tmp_path)
+    (notice,) = [event for event in told if isinstance(event, Notice)]
+    assert "was made with another torch, so the run begins again" in notice.text
+    assert [event.epoch for event in told if isinstance(event, EpochRow)] == [1, 2]
+    assert "resumed_after" not in json.loads((outcome.folder / "run.json").read_text())
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(data, tiny, tmp_path):
+    for name, seed in (("a", 0), ("b", 1)):
+        run(load_config(tiny, [f"seeds={seed}"]), data, tmp_path / name, kill_after=1)
+    shutil.copy(tmp_path / "a/tiny/seed-0/checkpoint", tmp_path / "b/tiny/seed-1/checkpoint")
+    _, told = run(load_config(tiny, ["seeds=1"]), data, tmp_path / "b")
+    assert any(isinstance(event, Notice) and "another seed" in event.text for event in told)
+
+
+def test_the_checkpoint_is_written_before_what_is_made_of_it(bnbench, tiny, monkeypatch):
+    from bnbench import writer
+
+    written, real = [], writer.write_atomic
+    monkeypatch.setattr(writer, "write_atomic", lambda path, data: (written.append(path.name), real(path, data)))
+    bnbench("run", tiny, "--set", "train.epochs=1")
+    first = written.index("checkpoint")
+    assert written[first : first + 3] == ["checkpoint", "metrics.csv", "timing.csv"]
+    assert written[-1] == "run.json" and written.count("checkpoint") == 1
+
+
+def test_everything_is_synced_before_it_is_renamed(bnbench, tiny, monkeypatch):
+    """A power cut finds old or new: the bytes are on the disk before the name is, and then the name is."""
+    steps = []
+    real = {"fsync": os.fsync, "replace": Path.replace}
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda fd: (steps.append(("sync", str(Path(f"/proc/self/fd/{fd}").readlink()))), real["fsync"](fd))[1],
+    )
+    monkeypatch.setattr(
+        Path, "replace", lambda self, to: (steps.append(("rename", str(self))), real["replace"](self, to))[1]
+    )
+    bnbench("run", tiny)
+    renames = [i for i, (step, _) in enumerate(steps) if step == "rename"]
+    assert len(renames) > 10
+    for i in renames:
+        assert steps[i - 1] == ("sync", str(Path(steps[i][1]).resolve()))
+        assert steps[i + 1] == ("sync", str(Path(steps[i][1]).resolve().parent))
+
+
+def test_leftovers_of_a_kill_in_the_last_moment_are_swept_and_nothing_else_is_touched(bnbench, tiny, tmp_path):
+    bnbench("run", tiny)
+    folder = tmp_path / "results/tiny/seed-0"
+    before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+    for name in ("checkpoint", ".lock", ".run.json.99.tmp"):
+        (folder / name).write_text("left")
+    assert "already complete" in bnbench("run", tiny).stdout
+    assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+
+
+def test_a_full_disk_in_the_middle_keeps_the_epochs_before_it(bnbench, tiny, tmp_path, monkeypatch):
+    from bnbench import writer
+
+    real = writer.write_atomic
+
+    def fill(path, contents):
+        if path.name == "checkpoint" and (path.parent / "metrics.csv").read_text().count("\n") == 2:
+            raise OSError(28, "No space left on device")
+        real(path, contents)
+
+    monkeypatch.setattr(writer, "write_atomic", fill)
+    result = bnbench("run", tiny, "--set", "train.epochs=3", "--name", "tiny")
+    assert result.exit_code == 3
+    assert "seed-0/checkpoint cannot be written: No space left on device. Make room, or choose" in result.stderr
+    monkeypatch.setattr(writer, "write_atomic", real)
+    result = bnbench("run", tiny, "--set", "train.epochs=3", "--name", "tiny")
+    assert result.exit_code == 0 and "tiny seed 0  goes on after epoch 1/3" in result.stderr
+
+
+def test_a_folder_that_vanishes_is_named_and_other_runs_go_on(bnbench, tiny, tmp_path, monkeypatch):
+    real = experiment.train
+    gone = []
+
+    def vanish(*arguments, **options):
+        for row in real(*arguments, **options):
+            if not gone:
+                gone.append(shutil.rmtree(tmp_path / "results/tiny/seed-0"))
+            yield row
+
+    monkeypatch.setattr(experiment, "train", vanish)
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3
+    assert "results/tiny/seed-0/checkpoint cannot be written: its folder has vanished." in result.stderr
+    assert "tiny seed 1: valid accuracy" in result.stdout
+    assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0
+
+
+def test_a_read_only_folder_is_named(bnbench, tiny, tmp_path, monkeypatch):
+    """The run's own folder: one that cannot be written at all is found out before. (Root may write anywhere.)"""
+    real = Path.mkdir
+
+    def refuse(path, *arguments, **options):
+        if path.name == "seed-0":
+            raise PermissionError(13, "Permission denied", str(path))
+        real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3
+    assert "results/tiny/seed-0 cannot be written: Permission denied. Choose another --out" in result.stderr
+    assert "tiny seed 1: valid accuracy" in result.stdout
+
+
+def test_a_checkpoint_that_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    assert checkpoint.read(tmp_path, {}) is None  # a folder is none; the write then says what is in the way
+    with pytest.raises(checkpoint.Unusable, match="is damaged"):
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "checkpoint").write_bytes(b"short")
+        checkpoint.read(tmp_path / "x", {})
+
+
+def test_unforeseen_failures_of_a_run_are_its_own(bnbench, tiny, tmp_path, monkeypatch):
+    real = experiment._judge
+    calls = []
+
+    def fail_once(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("surprise")
+        return real(*arguments)
+
+    monkeypatch.setattr(experiment, "_judge", fail_once)
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3 and "tiny seed 0: KeyError: 'surprise'" in result.stderr
+    assert "tiny seed 1: valid accuracy" in result.stdout
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 0 and "tiny seed 0  goes on after epoch 2/2" in result.stderr
+
+
+def test_kills_at_random_moments_lose_nothing():
+    """A few here; `python benchmarks/kills.py` does 200."""
+    command = [sys.executable, "benchmarks/kills.py", "--kills", "8", "--with-workers", "1"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_commands_at_once_lose_nothing():
+    """A few rounds here; `python benchmarks/simultaneous.py` does 20."""
+    command = [sys.executable, "benchmarks/simultaneous.py", "--rounds", "2"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
