@@ -4,6 +4,7 @@ The lock is the operating system's on the file `.lock` in the folder (flock, thr
 killed process leaves none behind; what is in the file only says to others who holds it.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,10 @@ def hold(folder: Path, holder: str) -> Iterator[None]:
     except Timeout:
         raise Held(f"{folder} is being trained by {_holder(path) or 'another command'}") from None
     except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise RunError(
+                f"{path} cannot be locked: {error.strerror}. Choose another --out, on another disk"
+            ) from None
         raise unwritable(folder, error) from None
     try:
         with suppress(OSError):  # a full disk; the lock itself stands

@@ -12,7 +12,7 @@ from bnbench.console import clean, stderr
 from bnbench.events import Began, Event, Notice
 from bnbench.results import EpochRow, Run
 
-MIN_WIDTH = 60  # narrower, lines are easier to read than bars
+MIN_WIDTH, WIDE = 60, 80  # narrower, lines are easier to read than bars; and from where there is room for the loss
 
 
 class Progress:
@@ -22,9 +22,11 @@ class Progress:
         self.console = stderr()
         self.quiet = quiet
         self.live = self.console.is_terminal and self.console.width >= MIN_WIDTH and not quiet
+        self._wide = self.console.width >= WIDE
+        self._room = self.console.width - (59 if self._wide else 39)  # what the other columns leave for a run's name
         self._bars = Bars(
             SpinnerColumn(),  # an epoch of the CNN takes seconds
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[latest]}", table_column=Column(no_wrap=True)),
@@ -33,7 +35,6 @@ class Progress:
             transient=True,
             redirect_stdout=False,  # stdout is data and may be a file
             speed_estimate_period=600,  # an epoch may take a minute
-            expand=True,
             disable=not self.live,
         )
         self._all = self._bars.add_task("", total=None, latest="", visible=False)
@@ -71,7 +72,7 @@ class Progress:
         elif isinstance(event, Began):
             if number not in self._bar_of:
                 self._make_room()
-                self._bar_of[number] = self._bars.add_task(label, total=epochs, latest="")
+                self._bar_of[number] = self._bars.add_task(_fitted(label, self._room), total=epochs, latest="")
             self._advance(number, event.epochs, latest="")
             if event.epochs and not self.live and not self.quiet:
                 self.console.print(f"{label}  goes on after epoch {event.epochs}/{epochs}")
@@ -80,7 +81,8 @@ class Progress:
 
     def _row(self, number: int, row: EpochRow) -> None:
         label, epochs = self._runs[number]
-        latest = f"loss {row.train_loss:.4f}  valid {100 * row.valid_accuracy:5.2f} %"
+        loss = f"loss {row.train_loss:.4f}  valid " if self._wide else ""
+        latest = f"{loss}{100 * row.valid_accuracy:5.2f} %"
         self._advance(number, row.epoch, latest)
         if not self.live and not self.quiet:
             self.console.print(
@@ -115,6 +117,12 @@ class Progress:
         """Drop the oldest bars of ended runs where the screen has no line left."""
         while self._ended_bars and len(self._ended_bars) + len(self._bar_of) + 3 > self.console.height:
             self._bars.remove_task(self._ended_bars.pop(0))
+
+
+def _fitted(label: str, room: int) -> str:
+    """A label in at most `room` characters, its end kept, for the seed is there."""
+    end = room // 2
+    return label if len(label) <= room else f"{label[: room - end - 1]}…{label[-end:]}"
 
 
 def result_line(run: Run) -> str:

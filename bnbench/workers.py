@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
+from pickle import PicklingError
 from typing import Any
 
 import joblib
@@ -26,6 +27,7 @@ import torch
 
 from bnbench.attempt import Job, Outcome, ReportRun, Results, attempt
 from bnbench.data import Normalized, Split
+from bnbench.errors import RunError
 from bnbench.experiment import Loaded
 
 MAX_FALSE_STARTS = 3
@@ -75,6 +77,12 @@ def in_workers(processes: int, jobs: Sequence[Job], load: Callable[[str, str], L
                     for number, outcome in results:
                         del left[number]
                         yield number, outcome
+            except PicklingError as error:  # of a task, which is small but for the images
+                reason = str(error.__cause__).strip(' \n"').splitlines()[-1]
+                raise RunError(
+                    f"the images cannot be laid where worker processes can map them ({reason}). Make room there,"
+                    " name another folder by JOBLIB_TEMP_FOLDER, or use --jobs 1"
+                ) from None
             except BrokenProcessPool:
                 for number in parent.begun & left.keys():
                     left[number] = replace(left[number], anew=False)  # it goes on, it does not begin again

@@ -92,7 +92,7 @@ ARROWS = {
     "plan": {"config", "errors", "lock", "results", "writer"},
     "prepare": {"config", "data", "datasets", "errors", "experiment"},
     "attempt": {"config", "errors", "events", "experiment", "lock", "results", "writer"},
-    "workers": {"attempt", "data", "experiment"},
+    "workers": {"attempt", "data", "errors", "experiment"},
     "cluster": {"attempt", "data", "datasets", "errors", "events", "experiment", "prepare", "results", "writer"},
     "executor": {
         "attempt",

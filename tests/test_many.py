@@ -276,6 +276,17 @@ def test_a_dead_worker_costs_its_run_and_no_other(tiny, tmp_path, data_folder):
     assert process.returncode == 0 and stdout.count("already complete") == 3
 
 
+def test_images_that_workers_cannot_map_are_said(tiny, tmp_path, data_folder):
+    environment = {**os.environ, "BNBENCH_DATA": str(data_folder), "JOBLIB_TEMP_FOLDER": "/proc/nothing"}
+    arguments = [sys.executable, "-m", "bnbench", "run", str(tiny), "--seeds", "0..1", "--jobs", "2"]
+    result = subprocess.run(
+        [*arguments, "--out", str(tmp_path / "r")], capture_output=True, text=True, env=environment, check=False
+    )
+    assert result.returncode == 3 and "Traceback" not in result.stderr
+    assert "the images cannot be laid where worker processes can map them (" in result.stderr
+    assert "/proc/nothing" in result.stderr and "or use --jobs 1" in result.stderr
+
+
 def test_default_jobs_are_the_cores_that_may_be_used(tiny, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     config = load_config(tiny)
@@ -367,6 +378,19 @@ def test_a_run_whose_holder_dies_meanwhile_is_taken_over(bnbench, tiny, tmp_path
     monkeypatch.setattr(executor, "attempt", died_since)
     assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0
     assert turns == [0, 1, 0]
+
+
+def test_a_disk_without_locks_is_said(bnbench, tiny, monkeypatch):
+    """filelock would make a file of its own there, which a kill would leave behind, to block for ever."""
+    import fcntl
+
+    def refuse(*_):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    result = bnbench("run", tiny)
+    assert result.exit_code == 3
+    assert "results/tiny/seed-0/.lock cannot be locked: Function not implemented. Choose another" in result.stderr
 
 
 def test_a_lock_dies_with_its_process(tmp_path):
