@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from bnbench.errors import RunError
 from bnbench.files import read_bounded, unwritable
@@ -47,10 +47,7 @@ def hold(folder: Path, holder: str) -> Iterator[None]:
             path.write_text(holder)
         yield
     finally:
-        # Removed while still held: whoever has opened the old file finds it unlinked and opens anew.
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        lock.release()
+        _remove_and_release(path, lock)
 
 
 def is_locked(folder: Path) -> bool:
@@ -70,8 +67,15 @@ def held_by(folder: Path) -> str | None:
         return _holder(path) or "another command"
     except OSError:
         return None
-    lock.release()
+    _remove_and_release(path, lock)  # it was a dead process's, or has just been made anew here
     return None
+
+
+def _remove_and_release(path: Path, lock: BaseFileLock) -> None:
+    # Removed while still held: whoever has opened the old file finds it unlinked and opens anew.
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    lock.release()
 
 
 def _holder(path: Path) -> str:
