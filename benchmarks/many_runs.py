@@ -10,6 +10,7 @@ the processes. Memory is resident, of the command and of its largest worker, ear
 import argparse
 import csv
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -106,6 +107,35 @@ def overhead(work: Path, config: Path, repeats: int, data: list[object]) -> Tabl
     return table
 
 
+def ending(work: Path, config: Path, repeats: int) -> Table:
+    """Of a command that is stopped by Ctrl-C or SIGTERM in its third epoch, with everything that it had started."""
+    table = Table("from the signal to the end", "median s", "range", "target s", title=f"n = {repeats}")
+    for jobs in (1, 2):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            seconds = []
+            for repeat in range(repeats):
+                out = work / f"ending-{jobs}-{number}-{repeat}"
+                command = [sys.executable, "-m", "bnbench", "run", str(config), "--out", str(out), "--jobs", str(jobs)]
+                command += ["--seeds", "0..1", "--set", "train.epochs=10000"]
+                # A shell's background jobs ignore SIGINT, and what they start would too.
+                heed = f"import os, signal; signal.signal(2, signal.SIG_DFL); os.execv({command[0]!r}, {command!r})"
+                with subprocess.Popen([sys.executable, "-c", heed], stderr=subprocess.PIPE, text=True) as process:
+                    assert process.stderr
+                    next(line for line in process.stderr if "epoch 3/" in line)
+                    start = time.perf_counter()
+                    process.send_signal(number)
+                    process.communicate()
+                    seconds.append(time.perf_counter() - start)
+                assert process.returncode == 128 + number
+            table.add_row(
+                f"{number.name}, --jobs {jobs}",
+                f"{statistics.median(seconds):.2f}",
+                f"{min(seconds):.2f} to {max(seconds):.2f}",
+                "2",
+            )
+    return table
+
+
 def sweep(work: Path, config: Path, runs: int) -> Table:
     columns = []
     for jobs in (1, 2):
@@ -168,6 +198,7 @@ def main() -> None:
             console.print(speed(work, options.repeats, data))
             return
         console.print(overhead(work, config, options.repeats, data))
+        console.print(ending(work, config, options.repeats))
         console.print(sweep(work, config, options.runs))
 
 

@@ -69,14 +69,15 @@ def in_workers(processes: int, jobs: Sequence[Job], load: Callable[[str, str], L
     with _Parent(report) as parent:
         while left:
             tasks = (
-                joblib.delayed(_work)(job, share(job.config.data.dataset, job.config.dtype), parent.address, parent.key)
+                joblib.delayed(_work)(job, share(job.config.data.dataset, job.config.dtype))
                 for job in list(left.values())
             )
             try:
-                with closing(_pool(processes, tasks)) as results:
+                with closing(_pool(processes, tasks, parent)) as results:
                     for number, outcome in results:
                         del left[number]
-                        yield number, outcome
+                        # Of a run that ended as another's worker died, only the second answer is heard.
+                        yield number, replace(outcome, trained=outcome.trained or number in parent.begun)
             except PicklingError as error:  # of a task, which is small but for the images
                 reason = str(error.__cause__).strip(' \n"').splitlines()[-1]
                 raise RunError(
@@ -97,13 +98,14 @@ def in_workers(processes: int, jobs: Sequence[Job], load: Callable[[str, str], L
                     yield number, Outcome(job.config, job.folder, "failed", trained=True, reason=reason)
 
 
-def _pool(processes: int, tasks: Iterator[Any]) -> Results:
+def _pool(processes: int, tasks: Iterator[Any], parent: "_Parent") -> Results:
     """What the tasks return, as they end; however this ends, no worker is left."""
     # max_nbytes: labels are mapped too, not sent with every run; "c": mapped writable, as torch wants
     # it, though nobody writes. One task at a time, so that a kill never costs the results of others.
     parallel = joblib.Parallel(
-        processes, backend="loky", return_as="generator_unordered", batch_size=1, max_nbytes=1_000, mmap_mode="c"
-    )
+        processes, backend="loky", return_as="generator_unordered", batch_size=1, max_nbytes=1_000, mmap_mode="c",
+        initializer=_connect, initargs=(parent.address, parent.key),
+    )  # fmt: skip
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         warnings.filterwarnings("ignore", r"\d+ tasks", UserWarning)  # that an early end waits for none is meant
@@ -170,29 +172,31 @@ class _Parent:
         return died
 
 
-_parent: dict[Any, "Connection[Any, Any]"] = {}  # in a worker: its one connection, by address
+_connection: "Connection[Any, Any]"  # in a worker: to its parent
 
 
-def _work(job: Job, data: Shared, address: Any, key: bytes) -> tuple[int, Outcome]:
+def _connect(address: Any, key: bytes) -> None:
+    """In a worker, before anything else: tie its life to its parent's."""
+    global _connection
+    try:
+        _connection = Client(address, authkey=key)
+    except OSError:
+        os._exit(1)  # the parent is gone already
+
+    def end_with_the_parent() -> None:
+        with suppress(EOFError, OSError):
+            _connection.recv()  # it never sends: this returns when it is gone
+        os._exit(1)
+
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
+
+
+def _work(job: Job, data: Shared) -> tuple[int, Outcome]:
     """In a worker: one run."""
-    connection = _connected(address, key)
-    connection.send((job.number, None))
-    outcome = attempt(job, data.loaded(), lambda event: connection.send((job.number, event)))
-    connection.send((None, None))
+    _connection.send((job.number, None))
+    outcome = attempt(job, data.loaded(), lambda event: _connection.send((job.number, event)))
+    _connection.send((None, None))
     return job.number, outcome
-
-
-def _connected(address: Any, key: bytes) -> "Connection[Any, Any]":
-    if address not in _parent:
-        connection = _parent[address] = Client(address, authkey=key)
-
-        def end_with_the_parent() -> None:
-            with suppress(EOFError, OSError):
-                connection.recv()  # it never sends: this returns when it is gone
-            os._exit(1)
-
-        threading.Thread(target=end_with_the_parent, daemon=True).start()
-    return _parent[address]
 
 
 @contextmanager

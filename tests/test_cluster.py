@@ -141,7 +141,7 @@ def test_a_run_stopped_here_goes_on_there_and_a_command_that_is_stopped_frees_th
         sent = time.monotonic()
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 143 and time.monotonic() - sent < 2
+        assert process.returncode == 143 and time.monotonic() - sent < 10
     last = stderr.splitlines()[-1]
     assert last == (
         "bnbench: stopped by SIGTERM. 0 of 1 runs are complete. The same command goes on from there;"

