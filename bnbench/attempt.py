@@ -74,8 +74,9 @@ def claim(job: Job, locked: ExitStack) -> Outcome | None:
     return Outcome(job.config, job.folder, str(there), trained=False)
 
 
-def tidy(folder: Path) -> None:
+def tidy(folder: Path, config: Config) -> None:
     """Remove what a kill in its last moment left beside a finished run; a run without such is not touched."""
     if has_leftovers(folder) or is_locked(folder):
-        with suppress(RunError), hold(folder, "a command that tidies"):
-            sweep(folder)
+        with suppress(RunError), hold(folder, "another command, for a moment"):
+            if existing_status(folder, config) in FINISHED:  # still
+                sweep(folder)

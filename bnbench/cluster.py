@@ -38,8 +38,8 @@ except ImportError:
     raise ConfigError("--cluster needs Dask: pip install -e '.[cluster]'") from None
 
 CONNECT_SECONDS = 10
-AHEAD = 64  # runs that are given to the cluster at once, so that workers that join later find some
-TRIES = 2  # of a run alone, before it is given up
+AHEAD = 64  # runs that are given to the cluster at once, at least, so that workers that join later find some
+TOGETHER = 2  # how often a run is tried beside others; then alone, and then given up
 VERSIONS = ("bnbench", "torch")  # of which every machine must have the same: the bytes depend on them
 EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in (Began, EpochRow, Notice)}
 
@@ -121,26 +121,22 @@ def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], 
         left = {job.number: job for job in jobs}
         tries = Counter[int]()
         try:
-            ahead = AHEAD
             while left:
-                client.wait_for_workers(1)
-                with closing(_round(client, list(left.values()), sent, topic, ahead)) as results:
+                if not client.ncores():
+                    report(next(iter(left)), Notice("waits, for the cluster has no workers left"))
+                    client.wait_for_workers(1)
+                together = [job for job in left.values() if tries[job.number] < TOGETHER]
+                # A run that takes workers with it, and other runs and the data with them, takes no other when alone.
+                with closing(_round(client, together or [next(iter(left.values()))], sent, topic)) as results:
                     for number, outcome in results:
-                        lost = isinstance(outcome, _Lost)
                         if isinstance(outcome, _Lost):
-                            if ahead > 1:
-                                continue  # perhaps with the worker of another run, or with the data
                             tries[number] += 1
-                            if tries[number] < TRIES:
-                                break
+                            if tries[number] <= TOGETHER:
+                                continue
                             job = left[number]
                             outcome = Outcome(job.config, job.folder, "failed", trained=True, reason=outcome.reason)
                         del left[number]
                         yield number, outcome
-                        if lost:
-                            break  # the data may be lost with it: it is sent anew
-                # What is left came to nothing. Asked for one by one, a run that takes workers with it takes no other.
-                ahead = 1
         except OSError:
             raise RunError(
                 f"the scheduler at {address} is gone, with {len(left)} runs left."
@@ -149,27 +145,37 @@ def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], 
 
 
 def _round(
-    client: Any, jobs: Sequence[Job], sent: dict[str, Sent], topic: str, ahead: int
+    client: Any, jobs: Sequence[Job], sent: dict[str, Sent], topic: str
 ) -> Generator[tuple[int, Outcome | _Lost], None, None]:
     """Ask the cluster for every run once."""
     by_number = {job.number: job for job in jobs}
     claims: dict[int, ExitStack] = {}  # the locks of the runs that the cluster has
     settled: list[tuple[int, Outcome]] = []  # that needed no training
+    versions = {package: version(package) for package in VERSIONS}
 
     def tasks() -> Iterator[Any]:
         for job in jobs:
             claims[job.number] = locked = ExitStack()
-            outcome = claim(job, locked)
+            outcome, start = claim(job, locked), {}
+            if outcome is None and not job.anew:
+                try:
+                    start = _files(job.folder)
+                except OSError as error:
+                    reason = f"{error.filename} cannot be read: {error.strerror}"
+                    outcome = Outcome(job.config, job.folder, "failed", trained=False, reason=reason)
             if outcome is None:
-                start = {} if job.anew else _files(job.folder)
-                yield joblib.delayed(_work)(job, sent[job.config.data.dataset], start, topic)
+                yield joblib.delayed(_work)(job, sent[job.config.data.dataset], start, topic, versions)
             else:
                 claims.pop(job.number).close()
                 settled.append((job.number, outcome))
 
     backend = _Backend(client=client, scatter=list(sent.values()))
     parallel = joblib.Parallel(
-        backend=backend, n_jobs=-1, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead
+        backend=backend,
+        n_jobs=-1,
+        return_as="generator_unordered",
+        batch_size=1,
+        pre_dispatch=max(AHEAD, 2 * sum(client.ncores().values())),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"\d+ tasks", UserWarning)  # that an early end waits for none is meant
@@ -201,9 +207,12 @@ def _files(folder: Path) -> Files:
     return {name: (folder / name).read_bytes() for name in (*FILES, CHECKPOINT) if (folder / name).is_file()}
 
 
-def _work(job: Job, data: Sent, start: Files, topic: str) -> tuple[int, Outcome, Files]:
+def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, str]) -> tuple[int, Outcome, Files]:
     """On a worker: one run, from the files that there are of it to those that come of it."""
     worker = distributed.get_worker()
+    if different := [package for package in VERSIONS if version(package) != versions[package]]:  # it joined late
+        reason = f"the worker {worker.address} has another {different[0]} than the command"
+        return job.number, Outcome(job.config, job.folder, "failed", trained=False, reason=reason), {}
     key = worker.get_current_task()
 
     def report(event: Event) -> None:
@@ -218,6 +227,8 @@ def _work(job: Job, data: Sent, start: Files, topic: str) -> tuple[int, Outcome,
         for name, contents in start.items():
             (here.folder / name).write_bytes(contents)
         outcome = attempt(here, data.loaded(job.config.dtype), report)
+        if outcome.reason is not None:
+            outcome = replace(outcome, reason=f"{outcome.reason} (on {worker.address})")
         return job.number, replace(outcome, folder=job.folder), _files(here.folder)
 
 

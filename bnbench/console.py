@@ -37,7 +37,7 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
-    return Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    return _Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def say(message: str) -> None:

@@ -7,7 +7,7 @@
     ├── ResultsError        3  nothing readable to compare
     ├── DataError           4  a dataset is missing or damaged
     │   └── DataMissing     4  … neither cached nor downloadable: the only case with a fallback
-    └── Interrupted         130 (Ctrl-C) or 143 (SIGTERM)
+    └── Interrupted         130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP)
 
 The message is what the user reads: one sentence that names the thing and the next step.
 """
@@ -50,7 +50,7 @@ class DataMissing(DataError):
 
 
 class Interrupted(BnbenchError):
-    """Ctrl-C or SIGTERM ended the command; `exit_code` is 128 + the signal's number."""
+    """Ctrl-C, SIGTERM or SIGHUP ended the command; `exit_code` is 128 + the signal's number."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

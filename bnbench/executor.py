@@ -4,13 +4,12 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from bnbench import datasets, experiment
 from bnbench.attempt import Job, Outcome, ReportRun, Results, attempt, tidy
@@ -22,6 +21,7 @@ from bnbench.plan import Planned, epochs_kept, in_words, label, plan
 from bnbench.prepare import Prepared, loader, prepare
 from bnbench.progress import Progress
 from bnbench.results import FINISHED, EpochRow
+from bnbench.stopping import Stop, signals_raise
 from bnbench.writer import check_writable, existing_status, mark_interrupted
 
 
@@ -34,13 +34,6 @@ class Places:
     fail_fast: bool = False
 
 
-class _Stop(KeyboardInterrupt):
-    """A signal that ends the command; like KeyboardInterrupt, no library's `except Exception` swallows it."""
-
-    def __init__(self, signum: int) -> None:
-        self.signum = signum
-
-
 def execute(
     configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places, progress: Progress
 ) -> list[Outcome]:
@@ -50,7 +43,7 @@ def execute(
     Raises ConfigError, DataError or RunError where nothing can start, Interrupted on Ctrl-C or SIGTERM.
     """
     session = _Session(progress, saves_epochs=places.cluster is None)
-    with _signals_raise():
+    with signals_raise():
         try:
             configs = [experiment.resolve_device(config, here=places.cluster is None) for config in configs]
             check_writable(out)
@@ -62,22 +55,25 @@ def execute(
                 for number, run in enumerate(session.runs)
                 if number not in session.outcomes
             ]
+            stopping = False
             while jobs:
                 with closing(_results(jobs, prepared, places, session.event)) as results:
                     for number, outcome in results:
                         session.end(number, outcome)
-                        if places.fail_fast and outcome.status == "failed":
-                            return session.close()
-                jobs = session.left_by_others(jobs)
-        except _Stop as stop:
+                        if stopping := places.fail_fast and outcome.status == "failed":
+                            break
+                jobs = [] if stopping else session.left_by_others(jobs)
+        except Stop as stop:
             session.close()
             raise session.interrupted(stop.signum, force) from None
     return session.close()
 
 
-def dry(configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool) -> tuple[list[str], str]:
+def dry(
+    configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places
+) -> tuple[list[str], str]:
     """What `execute` would do: a line a run, and a summary. Nothing is written, and nothing downloaded."""
-    configs = [experiment.resolve_device(config) for config in configs]
+    configs = [experiment.resolve_device(config, here=places.cluster is None) for config in configs]
     runs = plan(configs, out, force=force)
     finished = sum(run.finished for run in runs)
     resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
@@ -131,26 +127,31 @@ class _Session:
         self.outcomes: dict[int, Outcome] = {}
         self._under_way: dict[int, int] = {}  # epochs finished, by number
         self._progress = progress
+        self._lock = threading.Lock()  # events come from other threads than outcomes
 
     def begin(self, runs: list[Planned]) -> None:
         self.runs = runs
         for number, run in enumerate(runs):
             if run.finished:
-                tidy(run.folder)
+                tidy(run.folder, run.config)
                 self.outcomes[number] = Outcome(run.config, run.folder, str(run.status), trained=False)
         self._progress.begin([(run.label, run.config.train.epochs) for run in runs], set(self.outcomes))
 
     def event(self, number: int, event: Event) -> None:
-        if isinstance(event, Began):
-            self._under_way[number] = event.epochs
-        elif isinstance(event, EpochRow):
-            self._under_way[number] = event.epoch
-        self._progress.event(number, event)
+        with self._lock:
+            if number in self.outcomes and self.outcomes[number].status != "held":
+                return  # a worker's last words may come after its result
+            if isinstance(event, Began):
+                self._under_way[number] = event.epochs
+            elif isinstance(event, EpochRow):
+                self._under_way[number] = event.epoch
+            self._progress.event(number, event)
 
     def end(self, number: int, outcome: Outcome) -> None:
-        self._under_way.pop(number, None)
-        self.outcomes[number] = outcome
-        self._progress.end(number, outcome.status, outcome.reason)
+        with self._lock:
+            self._under_way.pop(number, None)
+            self.outcomes[number] = replace(outcome, config=self.runs[number].config)  # not a worker's copy of it
+            self._progress.end(number, outcome.status, outcome.reason)
 
     def left_by_others(self, jobs: Sequence[Job]) -> list[Job]:
         """Of the runs that another process held: those that nobody does now, though they are not finished."""
@@ -175,7 +176,7 @@ class _Session:
         for number in self._under_way:
             folder = self.runs[number].folder
             # A full disk must not hide why it stopped; and another command may have taken the run already.
-            with suppress(RunError), hold(folder, "a command that ends"):
+            with suppress(RunError), hold(folder, "another command, for a moment"):
                 mark_interrupted(folder)
         return [self.outcomes[number] for number in sorted(self.outcomes)]
 
@@ -194,28 +195,3 @@ class _Session:
             + ("" if self._saves_epochs else "; what the cluster had not finished begins where it began"),
             exit_code=128 + signum,
         )
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """SIGINT and SIGTERM raise _Stop in the main thread while the block runs; once, so that it ends in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    stopped = False
-
-    def stop(signum: int, _: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
-        for number in signals:
-            signal.signal(number, signal.SIG_IGN)
-        raise _Stop(signum)
-
-    before = {number: signal.signal(number, stop) for number in signals}
-    try:
-        yield
-    finally:
-        if not stopped:  # else a further Ctrl-C would only break the ending
-            for number, handler in before.items():
-                signal.signal(number, handler)

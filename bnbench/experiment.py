@@ -22,7 +22,7 @@ from bnbench.provenance import provenance
 from bnbench.randomness import generator
 from bnbench.results import CHECKPOINT
 from bnbench.train import evaluate, train
-from bnbench.uncompiled import keep_the_compiler_out
+from bnbench.uncompiled import uncompiled
 from bnbench.writer import RunWriter, run_folder
 
 
@@ -84,7 +84,6 @@ def build_model(config: Config) -> nn.Sequential:
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    keep_the_compiler_out()
     if isinstance(config, SGDConfig):
         return torch.optim.SGD(
             model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
@@ -101,6 +100,7 @@ def failure(error: Exception) -> str:
     return text if text and foreseen else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
+@uncompiled()
 def run(config: Config, data: Loaded, out: Path, *, report: Report, anew: bool = False) -> str:
     """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
 
@@ -124,7 +124,7 @@ def run(config: Config, data: Loaded, out: Path, *, report: Report, anew: bool =
     }
     origin = _origin(config, data)
     folder = run_folder(out, config)
-    before = None if anew else _checkpoint(folder, origin, report)
+    before = None if anew or not (folder / "run.json").exists() else _checkpoint(folder, origin, report)
     writer = RunWriter(folder, config, about)
     if before is None:
         writer.start()

@@ -42,12 +42,13 @@ def hold(folder: Path, holder: str) -> Iterator[None]:
                 f"{path} cannot be locked: {error.strerror}. Choose another --out, on another disk"
             ) from None
         raise unwritable(folder, error) from None
+    ours = _identity(path)
     try:
         with suppress(OSError):  # a full disk; the lock itself stands
             path.write_text(holder)
         yield
     finally:
-        _remove_and_release(path, lock)
+        _remove_and_release(path, lock, ours)
 
 
 def is_locked(folder: Path) -> bool:
@@ -67,15 +68,25 @@ def held_by(folder: Path) -> str | None:
         return _holder(path) or "another command"
     except OSError:
         return None
-    _remove_and_release(path, lock)  # it was a dead process's, or has just been made anew here
+    _remove_and_release(path, lock, _identity(path))  # it was a dead process's, or has just been made anew here
     return None
 
 
-def _remove_and_release(path: Path, lock: BaseFileLock) -> None:
-    # Removed while still held: whoever has opened the old file finds it unlinked and opens anew.
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+def _remove_and_release(path: Path, lock: BaseFileLock, ours: tuple[int, int] | None) -> None:
+    # Removed while still held: whoever has opened the old file finds it unlinked and opens anew. Where the
+    # folder was deleted meanwhile and made again, another's lock may be in it by now.
+    if _identity(path) == ours:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
     lock.release()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _holder(path: Path) -> str:

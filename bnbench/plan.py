@@ -39,12 +39,21 @@ def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
     for config in (one for arm in configs for one in arm.one_per_seed()):
         folder = run_folder(out, config)
         try:
-            runs.append(Planned(config, folder, None if force else existing_status(folder, config)))
+            runs.append(Planned(config, folder, None if force else _status(folder, config)))
         except RunError as error:
             problems.append(str(error))
     if problems:
         raise RunError("\n".join(problems))
     return runs
+
+
+def _status(folder: Path, config: Config) -> str | None:
+    try:
+        return existing_status(folder, config)
+    except RunError:
+        if held_by(folder) is not None:
+            return None  # another command is writing it just now: the lock will say
+        return existing_status(folder, config)  # or had been
 
 
 def in_words(run: Planned) -> str:

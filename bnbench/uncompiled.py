@@ -7,7 +7,8 @@ that optimizers call stands in its place; then the real one is imported.
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -18,9 +19,9 @@ class _KeepsOut(ModuleType):
     def graph_break(self, msg: str = "") -> None:
         """Outside a compilation the real one does nothing either."""
 
-    def disable(self, fn: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
-        """`fn` uncompiled, which it is."""
-        return fn
+    def disable(self, fn: Callable[..., Any] | None = None, *_: Any, **__: Any) -> Callable[..., Any]:
+        """`fn` uncompiled, which it is; or the decorator that leaves it so."""
+        return fn if fn is not None else lambda fn: fn
 
     def __getattr__(self, name: str) -> Any:  # of anything else
         if sys.modules.get(NAME) is self:
@@ -28,5 +29,15 @@ class _KeepsOut(ModuleType):
         return getattr(importlib.import_module(NAME), name)
 
 
-def keep_the_compiler_out() -> None:
-    sys.modules.setdefault(NAME, _KeepsOut(NAME))
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """In the block, optimizers are made and step without importing the compiler."""
+    if NAME in sys.modules:
+        yield
+        return
+    sys.modules[NAME] = stand_in = _KeepsOut(NAME)
+    try:
+        yield
+    finally:
+        if sys.modules.get(NAME) is stand_in:
+            del sys.modules[NAME]

@@ -109,11 +109,7 @@ class RunWriter:
     def start(self) -> None:
         """Make the folder, empty of any earlier run; a place that cannot be written is found out here."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # run.json first: without it a folder is no run, so a kill in between leaves nothing half-read.
-            for leftover in ("run.json", *FILES, CHECKPOINT):
-                (self.folder / leftover).unlink(missing_ok=True)
-            _sweep(self.folder)
+            _empty(self.folder)
         except OSError as error:
             raise unwritable(self.folder, error) from None
         self._write_all()
@@ -125,9 +121,10 @@ class RunWriter:
         except OSError as error:
             raise unwritable(self.folder, error) from None
         before = read_json(self.folder)
+        earlier = before.get("resumed_after")
         self._rows = list(rows)
         self._json["started"] = before.get("started")
-        self._json["resumed_after"] = [*before.get("resumed_after", []), len(rows)]
+        self._json["resumed_after"] = [*(earlier if isinstance(earlier, list) else []), len(rows)]
         self._write_all()
 
     def _write_all(self) -> None:
@@ -205,16 +202,22 @@ def mark_interrupted(folder: Path) -> None:
 
 
 def adopt(folder: Path, files: dict[str, bytes]) -> None:
-    """Write a run that was trained elsewhere; run.json goes first and comes last, so it is never half a run."""
+    """Write a run that was trained elsewhere; run.json comes last, so it is never half a run."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for leftover in ("run.json", *FILES, CHECKPOINT):
-            (folder / leftover).unlink(missing_ok=True)
-        _sweep(folder)
+        _empty(folder)
         for name in sorted(files, key=lambda name: name == "run.json"):
             write_atomic(folder / name, files[name])
     except OSError as error:
         raise unwritable(Path(error.filename or folder), error) from None
+
+
+def _empty(folder: Path) -> None:
+    """Make a folder, empty of any earlier run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # run.json first: without it a folder is no run, so a kill in between leaves nothing to read, or to go on from.
+    for leftover in ("run.json", CHECKPOINT, *FILES):
+        (folder / leftover).unlink(missing_ok=True)
+    _sweep(folder)
 
 
 def _temporary(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from bnbench.attempt import Outcome
 from bnbench.config import Config
 from bnbench.configfile import load_config, load_configs
 from bnbench.errors import ConfigError
+from bnbench.events import Began
 from bnbench.lock import Held, held_by, hold
+from bnbench.plan import Planned
 from bnbench.results import read_run
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
@@ -212,11 +216,15 @@ def alive(pid):
 
 @pytest.mark.parametrize(
     ("number", "send", "code", "name"),
-    [(signal.SIGINT, os.killpg, 130, "Ctrl-C"), (signal.SIGTERM, os.kill, 143, "SIGTERM")],
-    ids=["Ctrl-C", "SIGTERM"],
+    [
+        (signal.SIGINT, os.killpg, 130, "Ctrl-C"),
+        (signal.SIGTERM, os.kill, 143, "SIGTERM"),
+        (signal.SIGHUP, os.killpg, 129, "SIGHUP"),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "a closed terminal"],
 )
 def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder, number, send, code, name):
-    """A terminal sends Ctrl-C to the whole group, `kill` its signal to the parent alone."""
+    """A terminal sends its signals to the whole group, `kill` to the parent alone."""
     with command(tiny, tmp_path, data_folder, "--seeds", "0..2", "--jobs", "2") as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         workers = workers_of(process.pid)
@@ -225,6 +233,7 @@ def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder,
             for pid in workers
         ]
         assert len(mapped) == 2 and len(mapped[0]) == 4 and mapped[0] == mapped[1]  # images and labels, in one place
+        (shared,) = {Path(path).parent for path in mapped[0]}
         sent = time.monotonic()
         send(process.pid, number)
         _, stderr = process.communicate(timeout=20)
@@ -236,7 +245,7 @@ def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder,
     assert "Traceback" not in stderr and "Warning" not in stderr
     for seed in (0, 1):
         assert read_run(tmp_path / f"r/long/seed-{seed}").status == "interrupted"
-    assert not list((tmp_path / "r").rglob(".lock"))
+    assert not list((tmp_path / "r").rglob(".lock")) and not shared.exists()
 
 
 def test_workers_end_when_their_parent_is_killed_and_the_same_command_goes_on(tiny, tmp_path, data_folder):
@@ -321,13 +330,71 @@ def test_fail_fast_stops_at_the_first_failure(bnbench, tiny, tmp_path, monkeypat
     assert bnbench("run", tiny, "--seeds", "0..3", "--fail-fast").exit_code == 0
 
 
-def test_force_goes_on_after_what_it_has_itself_trained(bnbench, tiny, tmp_path):
-    """--force begins anew, but not once more when the pool of workers is made again."""
-    bnbench("run", tiny, "--seeds", "0..1")
-    before = (tmp_path / "results/tiny/seed-0/run.json").stat().st_mtime_ns
-    result = bnbench("run", tiny, "--seeds", "0..1", "--force", "--jobs", "2")
-    assert result.exit_code == 0 and "already" not in result.stdout
-    assert (tmp_path / "results/tiny/seed-0/run.json").stat().st_mtime_ns > before
+def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_path, data_folder):
+    """The run of a killed worker is the failure; the other is stopped on its way."""
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", "--fail-fast") as process:
+        wait_for_epochs(process, {"long seed 0", "long seed 1"})
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 3 and "3 of 4 runs were not ended" in stderr
+    folders = sorted((tmp_path / "r/long").iterdir())
+    assert sorted(read_run(folder).status for folder in folders) == ["interrupted", "running"]  # one was killed
+    assert [held_by(folder) for folder in folders] == [None, None]
+
+
+def test_force_begins_anew_once(tiny, tmp_path, data_folder):
+    """What it has itself begun goes on when the pool of workers is made again, and by the same command without it."""
+    options = ("--seeds", "0..2", "--jobs", "2", "--force")
+    with command(tiny, tmp_path, data_folder, *options, epochs=300) as process:
+        wait_for_epochs(process, {"long seed 0", "long seed 1"})
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 3 and "goes on after epoch" in stderr
+    with command(tiny, tmp_path, data_folder, *options, epochs=300) as process:
+        stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and stdout.count("valid accuracy") == 3 and "already" not in stdout
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_the_workers(tiny, tmp_path, data_folder):
+    """`bnbench run ... 2>&1 | head -2`"""
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..5", "--jobs", "2", epochs=20) as process:
+        for _ in range(2):
+            process.stderr.readline()
+        process.stderr.close()
+        process.stdout.close()
+        assert process.wait(60) == 141
+    assert not [path for path in (tmp_path / "r").rglob("run.json") if read_run(path.parent).status == "failed"]
+
+
+def test_a_stranger_who_connects_and_says_nothing_keeps_nobody_waiting():
+    import socket
+
+    from bnbench import workers
+
+    told = []
+    with workers._Parent(lambda number, event: told.append((number, event))) as parent:
+        with socket.create_connection(parent.address), Client(parent.address, authkey=parent.key) as worker:
+            worker.send((3, Began(0)))
+            deadline = time.monotonic() + 10
+            while not told and time.monotonic() < deadline:
+                time.sleep(0.01)
+        with pytest.raises(AuthenticationError), Client(parent.address, authkey=b"another"):
+            pass
+    assert told == [(3, Began(0))] and parent.died() == [3]
+
+
+def test_last_words_after_a_result_are_not_heard(tiny, data_folder):
+    """Events and results of a worker come by two ways."""
+    said = []
+    progress = type("Said", (), {name: lambda *a: said.append(a[1:]) for name in ("begin", "event", "end")})()
+    session = executor._Session(progress, saves_epochs=True)
+    config = load_config(tiny)
+    session.begin([Planned(config, Path("x"), None)])
+    session.event(0, Began(1))
+    session.end(0, Outcome(config, Path("x"), "complete", trained=True))
+    count = len(said)
+    session.event(0, Began(2))
+    assert len(said) == count and "saved" not in str(session.interrupted(2, False))
 
 
 # One writer
@@ -397,6 +464,46 @@ def test_a_disk_without_locks_is_said(bnbench, tiny, monkeypatch):
     result = bnbench("run", tiny)
     assert result.exit_code == 3
     assert "results/tiny/seed-0/.lock cannot be locked: Function not implemented. Choose another" in result.stderr
+
+
+def test_a_lock_of_another_is_not_removed(tmp_path):
+    """The folder vanishes under its holder and another makes it again: that one's lock is not the first one's."""
+    import shutil
+
+    folder = tmp_path / "run"
+    with hold(folder, "a"):
+        shutil.rmtree(folder)
+        second = hold(folder, "b")
+        second.__enter__()
+    with pytest.raises(Held, match="by b"), hold(folder, "c"):
+        pass
+    second.__exit__(None, None, None)
+    assert not list(folder.iterdir())
+
+
+def test_a_run_that_another_begins_anew_meanwhile_is_not_tidied(bnbench, tiny, tmp_path):
+    """It was complete when this command looked; then another began it by --force, and was killed."""
+    from bnbench.attempt import tidy
+
+    bnbench("run", tiny)
+    folder = tmp_path / "results/tiny/seed-0"
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "checkpoint").write_text("of the other")
+    (folder / "run.json").write_text(json.dumps({**about, "status": "running", "final": None}))
+    tidy(folder, load_config(tiny))
+    assert (folder / "checkpoint").exists()
+
+
+def test_a_run_that_is_being_written_is_for_the_lock_to_say(bnbench, tiny, tmp_path):
+    """Another command has removed half of the files of what was there: no reason to refuse all runs."""
+    bnbench("run", tiny)
+    folder = tmp_path / "results/tiny/seed-0"
+    (folder / "metrics.csv").unlink()
+    with hold(folder, "process 77"):
+        result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3 and "is being trained by process 77" in result.stderr
+    assert "tiny seed 1: valid accuracy" in result.stdout
+    assert "not a readable run" in bnbench("run", tiny).stderr
 
 
 def test_a_lock_dies_with_its_process(tmp_path):

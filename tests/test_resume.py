@@ -175,6 +175,38 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(data, tiny, tmp_path):
     assert any(isinstance(event, Notice) and "another seed" in event.text for event in told)
 
 
+def test_a_checkpoint_without_a_run_is_not_gone_on_from(data, tiny, tmp_path):
+    """As of a kill while --force removes what is there."""
+    config = load_config(tiny)
+    run(config, data, tmp_path / "whole")
+    run(config, data, tmp_path / "killed", kill_after=1)
+    folder = tmp_path / "killed/tiny/seed-0"
+    (folder / "run.json").unlink()
+    outcome, told = run(config, data, tmp_path / "killed")
+    assert outcome.status == "complete" and same(tmp_path / "whole/tiny/seed-0", folder) == []
+    assert [event.epoch for event in told if isinstance(event, EpochRow)] == [1, 2]
+
+
+def test_an_edited_run_goes_on_all_the_same(data, tiny, tmp_path):
+    config = load_config(tiny)
+    run(config, data, tmp_path, kill_after=1)
+    path = tmp_path / "tiny/seed-0/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "resumed_after": 5, "started": None}))
+    outcome, _ = run(config, data, tmp_path)
+    assert outcome.status == "complete" and json.loads(path.read_text())["resumed_after"] == [1]
+
+
+@pytest.mark.parametrize("key", ["dataset", "bnbench", "torch", "platform", "processor", "config"])
+def test_all_that_the_numbers_depend_on_is_in_the_origin(key, data, tiny):
+    origin = experiment._origin(load_config(tiny), data("float32"))
+    packed = checkpoint.pack(origin, [], torch.nn.Linear(1, 1), torch.optim.SGD([torch.zeros(1)], lr=1.0))
+    folder = tiny.parent
+    (folder / "checkpoint").write_bytes(packed)
+    assert checkpoint.read(folder, origin) is not None
+    with pytest.raises(checkpoint.Unusable, match=f"was made with another {key}"):
+        checkpoint.read(folder, {**origin, key: "other"})
+
+
 def test_the_checkpoint_is_written_before_what_is_made_of_it(bnbench, tiny, monkeypatch):
     from bnbench import writer
 

@@ -2,7 +2,7 @@
 so that `bnbench --help` needs no torch.
 
 Exit codes: 0 done · 1 a check, claim or gate failed · 2 usage or config · 3 a run failed ·
-4 data missing or corrupt · 130 and 143 interrupted · 141 the reader of a pipe went away.
+4 data missing or corrupt · 129, 130 and 143 interrupted · 141 the reader of a pipe went away.
 """
 
 # In the order of --help.

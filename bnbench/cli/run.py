@@ -79,14 +79,14 @@ def run(
         from bnbench.results import read_run
 
     folder = datasets.data_dir(data_dir)
+    places = Places(jobs, cluster, fail_fast)
     if dry_run:
-        lines, summary = dry(loaded, out, folder, force=force)
+        lines, summary = dry(loaded, out, folder, force=force, places=places)
         for line in lines:
             typer.echo(clean(line))
         say(summary)
         return
     with Progress(quiet=quiet) as progress:
-        places = Places(jobs, cluster, fail_fast)
         outcomes = execute(loaded, out, folder, force=force, places=places, progress=progress)
     for outcome in outcomes:
         if outcome.status not in ("failed", "held"):
