@@ -41,6 +41,5 @@ def signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
-        if stopped is None:  # else a further Ctrl-C would only break the ending
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():  # what is left after a stop is to say so
+            signal.signal(number, handler if stopped is None else signal.SIG_IGN)
