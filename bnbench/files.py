@@ -9,7 +9,7 @@ from bnbench.errors import RunError
 
 
 def write_atomic(path: Path, contents: bytes) -> None:
-    """Replace `path` as a whole: write beside it, sync, rename, sync the folder; a power cut leaves old or new.
+    """Replace `path` as a whole: write beside it, sync, rename. A power cut leaves old or new (see sync_folder).
 
     Raises OSError and leaves `path` as it was.
 
@@ -25,14 +25,13 @@ def write_atomic(path: Path, contents: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _sync(folder: Path) -> None:
-    """Make the names in a folder last. Only POSIX opens folders."""
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last: after it, what was renamed before it is there. Only POSIX opens folders."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

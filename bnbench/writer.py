@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bnbench.config import Config
 from bnbench.errors import ResultsError, RunError
-from bnbench.files import unwritable, write_atomic
+from bnbench.files import sync_folder, unwritable, write_atomic
 from bnbench.results import (
     CHECKPOINT,
     FILES,
@@ -131,6 +131,7 @@ class RunWriter:
         self._write("config.yaml", dump(self._config.model_dump(mode="json")).encode())
         self._write_rows()
         self._write("run.json", _dump_json(self._json))
+        self._sync()
 
     def _write_rows(self) -> None:
         self._write("metrics.csv", _dump_csv(METRICS, self._rows))
@@ -140,6 +141,7 @@ class RunWriter:
         self._rows.append(row)
         self._write(CHECKPOINT, checkpoint)
         self._write_rows()
+        self._sync()
 
     def finish(
         self,
@@ -166,9 +168,17 @@ class RunWriter:
             self._json["reason"] = reason
         if self._rows:
             self._json["final"] = final_metrics(self._rows[-1])
+        self._sync()  # before the word "complete" lasts, all else does
         self._write("run.json", _dump_json(self._json))
+        self._sync()
         if status in FINISHED:
             sweep(self.folder)
+
+    def _sync(self) -> None:
+        try:
+            sync_folder(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
 
     def _write(self, name: str, contents: bytes) -> None:
         try:
@@ -205,8 +215,11 @@ def adopt(folder: Path, files: dict[str, bytes]) -> None:
     """Write a run that was trained elsewhere; run.json comes last, so it is never half a run."""
     try:
         _empty(folder)
-        for name in sorted(files, key=lambda name: name == "run.json"):
+        for name in files.keys() - {"run.json"}:
             write_atomic(folder / name, files[name])
+        sync_folder(folder)
+        write_atomic(folder / "run.json", files["run.json"])
+        sync_folder(folder)
     except OSError as error:
         raise unwritable(Path(error.filename or folder), error) from None
 

@@ -231,11 +231,19 @@ def test_everything_is_synced_before_it_is_renamed(bnbench, tiny, monkeypatch):
         Path, "replace", lambda self, to: (steps.append(("rename", str(self))), real["replace"](self, to))[1]
     )
     bnbench("run", tiny)
-    renames = [i for i, (step, _) in enumerate(steps) if step == "rename"]
+    folder = str(tiny.parent / "results/tiny/seed-0")
+    mine = [(step, path) for step, path in steps if path.startswith(folder)]
+    renames = [i for i, (step, _) in enumerate(mine) if step == "rename"]
     assert len(renames) > 10
-    for i in renames:
-        assert steps[i - 1] == ("sync", str(Path(steps[i][1]).resolve()))
-        assert steps[i + 1] == ("sync", str(Path(steps[i][1]).resolve().parent))
+    assert all(mine[i - 1] == ("sync", mine[i][1]) for i in renames)
+    # The names last after every epoch, before the last run.json says "complete", and after it.
+    names = ["folder" if path == folder else Path(path).name.split(".")[1] for step, path in mine if step == "sync"]
+    epoch = ["checkpoint", "metrics", "timing", "folder"]
+    assert names == [
+        *("config", "metrics", "timing", "run", "folder"),
+        *(epoch * 2),
+        *("model", "mistakes", "folder", "run", "folder"),
+    ]
 
 
 def test_leftovers_of_a_kill_in_the_last_moment_are_swept_and_nothing_else_is_touched(bnbench, tiny, tmp_path):
