@@ -90,15 +90,15 @@ def trained(out: Path) -> float:
 
 
 def overhead(work: Path, config: Path, repeats: int, data: list[object]) -> Table:
-    """Of a command of one run, and of each further run of one of six, in one process."""
+    """Of a command of one run, and of each further run of one of twenty-one, in one process."""
     first: list[float] = []
     further: list[float] = []
     for repeat in range(repeats):
-        for runs, seconds in ((1, first), (6, further)):
+        for runs, seconds in ((1, first), (21, further)):
             out = work / f"overhead-{repeat}-{runs}"
             wall, _ = measure(config, "--seeds", f"0..{runs - 1}", "--jobs", 1, "--out", out, *data)
             seconds.append(wall - trained(out))
-    each = [(six - one) / 5 for one, six in zip(first, further, strict=True)]
+    each = [(many - one) / 20 for one, many in zip(first, further, strict=True)]
     table = Table("overhead", "median s", "range", "target s", title=f"{config.stem}, n = {repeats}")
     for name, values, target in (("one run, from a cold start", first, 4.0), ("each further run", each, 0.3)):
         table.add_row(
