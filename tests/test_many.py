@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 from pathlib import Path
@@ -175,19 +176,26 @@ def test_jobs_give_the_same_bytes_and_leave_no_process(bnbench, tiny, tmp_path):
     assert workers_of(os.getpid()) == []
 
 
+@contextmanager
 def command(tiny, tmp_path, data_folder, *options, epochs=10_000):
-    """A command of its own with worker processes, which heeds SIGINT though a background shell's would not."""
+    """A command of its own, which heeds SIGINT and SIGHUP though a background shell's and nohup's would not."""
     arguments = [sys.executable, "-m", "bnbench", "run", str(tiny), "--out", str(tmp_path / "r"), "--name", "long"]
     arguments += ["--set", f"train.epochs={epochs}", *options]
-    heed = "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
-    return subprocess.Popen(
+    heed = "import os, signal, sys; [signal.signal(s, signal.SIG_DFL) for s in (1, 2)]"
+    heed += "; os.execv(sys.executable, sys.argv[1:])"
+    with subprocess.Popen(
         [sys.executable, "-c", heed, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "BNBENCH_DATA": str(data_folder)},
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        except BaseException:  # a failure must not wait for what it is about
+            process.kill()
+            raise
 
 
 def wait_for_epochs(process, labels):
