@@ -6,6 +6,8 @@ whose worker dies is done again on another; Dask gives up on one that has taken 
 """
 
 import logging
+import re
+import socket
 import tempfile
 import uuid
 import warnings
@@ -244,11 +246,17 @@ def _from_message(message: dict[str, Any]) -> tuple[int, Event]:
 def _client(address: str) -> Iterator[Any]:
     """A client of the scheduler, with at least one worker, of the same versions as here."""
     advice = "Start one: dask scheduler, and on each machine: dask worker"
+    match = re.fullmatch(r"tcp://(?:\[([0-9a-fA-F:]+)\]|([\w.-]+)):(\d{1,5})", address)
+    if match is None:
+        raise ConfigError(f"--cluster {address}: is not a scheduler's address, as in tcp://host:8786")
     logging.disable()  # what Dask would say, the outcomes say
     try:
+        # First by hand: a client that finds nobody does not go away quietly.
+        socket.create_connection((match[1] or match[2], int(match[3])), timeout=CONNECT_SECONDS).close()
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:  # TimeoutError is an OSError
-        reason = " ".join(str(error).split()).rpartition(": ")[2]
+    except (OSError, OverflowError) as error:  # TimeoutError is an OSError
+        logging.disable(logging.NOTSET)
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RunError(f"no Dask scheduler answers at {address} ({reason}). {advice} {address}") from None
     try:
         try:

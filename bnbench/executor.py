@@ -60,13 +60,17 @@ def execute(
                 with closing(_results(jobs, prepared, places, session.event)) as results:
                     for number, outcome in results:
                         session.end(number, outcome)
-                        if stopping := places.fail_fast and outcome.status == "failed":
+                        stopping = session.unheard is not None or (places.fail_fast and outcome.status == "failed")
+                        if stopping:
                             break
                 jobs = [] if stopping else session.left_by_others(jobs)
         except Stop as stop:
             session.close()
             raise session.interrupted(stop.signum, force) from None
-    return session.close()
+    outcomes = session.close()
+    if session.unheard is not None:
+        raise session.unheard
+    return outcomes
 
 
 def dry(
@@ -127,6 +131,7 @@ class _Session:
         self.outcomes: dict[int, Outcome] = {}
         self._under_way: dict[int, int] = {}  # epochs finished, by number
         self._progress = progress
+        self.unheard: OSError | None = None  # nobody hears what is shown, and why
         self._lock = threading.Lock()  # events come from other threads than outcomes
 
     def begin(self, runs: list[Planned]) -> None:
@@ -145,13 +150,20 @@ class _Session:
                 self._under_way[number] = event.epochs
             elif isinstance(event, EpochRow):
                 self._under_way[number] = event.epoch
-            self._progress.event(number, event)
+            self._show(self._progress.event, number, event)
+
+    def _show(self, show: Callable[..., None], *what: object) -> None:
+        """What cannot be shown, for stderr is a full disk or a closed pipe, is no failure of a run."""
+        try:
+            show(*what)
+        except OSError as error:
+            self.unheard = self.unheard or error
 
     def end(self, number: int, outcome: Outcome) -> None:
         with self._lock:
             self._under_way.pop(number, None)
             self.outcomes[number] = replace(outcome, config=self.runs[number].config)  # not a worker's copy of it
-            self._progress.end(number, outcome.status, outcome.reason)
+            self._show(self._progress.end, number, outcome.status, outcome.reason)
 
     def left_by_others(self, jobs: Sequence[Job]) -> list[Job]:
         """Of the runs that another process held: those that nobody does now, though they are not finished."""

@@ -155,8 +155,8 @@ class _Parent:
         while not self._closed:
             with suppress(OSError):
                 thread = threading.Thread(target=self._listen, args=(self._listener.accept(),), daemon=True)
-                self._listening.append(thread)
                 thread.start()
+                self._listening.append(thread)
 
     def _listen(self, connection: "Connection[Any, Any]") -> None:
         running = None

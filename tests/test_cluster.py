@@ -161,8 +161,9 @@ def test_a_scheduler_that_is_not_there_or_has_no_workers(start, bnbench, tiny, t
     result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:9")
     assert result.exit_code == 3 and "no Dask scheduler answers at tcp://127.0.0.1:9" in result.stderr
     assert "dask worker tcp://127.0.0.1:9" in result.stderr and "Traceback" not in result.stderr
-    result = bnbench("run", tiny, "--cluster", "nonsense://x")
-    assert result.exit_code == 3 and "no Dask scheduler answers at nonsense://x" in result.stderr
+    for address in ("nonsense://x", "127.0.0.1:8786", "tls://127.0.0.1:1", "tcp://", ""):
+        result = bnbench("run", tiny, "--cluster", address)
+        assert result.exit_code == 2 and f"--cluster {address}: is not a scheduler's address" in result.stderr
     address = start(workers=0).address
     result = bnbench("run", tiny, "--cluster", address)
     assert result.exit_code == 3 and f"the scheduler at {address} has no workers. On each machine:" in result.stderr

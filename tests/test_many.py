@@ -374,6 +374,35 @@ def test_a_reader_that_goes_away_is_no_fault_of_the_workers(tiny, tmp_path, data
     assert not [path for path in (tmp_path / "r").rglob("run.json") if read_run(path.parent).status == "failed"]
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize(("stream", "code"), [("2>/dev/full", 3), ("2>&-", 0), ("2>&- >&-", 0)])
+def test_talk_that_nobody_hears_fails_no_run(tiny, tmp_path, data_folder, jobs, stream, code):
+    command = f"{sys.executable} -m bnbench run {tiny} --seeds 0..1 --jobs {jobs} --out {tmp_path / 'r'} {stream}"
+    environment = {**os.environ, "BNBENCH_DATA": str(data_folder)}
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == code and "Traceback" not in result.stderr
+    statuses = [read_run(path.parent).status for path in (tmp_path / "r").rglob("run.json")]
+    assert "complete" in statuses and "failed" not in statuses
+
+
+def test_a_run_that_is_gone_again_when_it_is_to_be_printed_is_named(bnbench, tiny, tmp_path, monkeypatch):
+    """Another command has begun it anew, or removed it, while this one trained the next."""
+    import shutil
+
+    real = executor.attempt
+
+    def vanish(job, data, report):
+        outcome = real(job, data, report)
+        if job.config.seed == 1:
+            shutil.rmtree(tmp_path / "results/tiny/seed-0")
+        return outcome
+
+    monkeypatch.setattr(executor, "attempt", vanish)
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 3 and "tiny seed 1: valid accuracy" in result.stdout
+    assert "tiny seed 0: results/tiny/seed-0/run.json: is missing" in result.stderr
+
+
 def test_a_stranger_who_connects_and_says_nothing_keeps_nobody_waiting():
     import socket
 

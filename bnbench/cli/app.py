@@ -7,7 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ class _Commands(TyperGroup):
     """Ends every foreseen failure in a sentence and its exit code; `--debug` lets the traceback through."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        _open_what_is_closed()
         try:
             return super().main(*args, **kwargs)
         except OSError as error:  # of --help and --version, which end before any command is invoked
@@ -37,6 +38,16 @@ class _Commands(TyperGroup):
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from None
+
+
+def _open_what_is_closed() -> None:
+    """A stream that was closed (`2>&-`) is nothing: libraries flush it, and a file would take its descriptor."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null == descriptor:  # the lowest that is free: else something else has it by now
+                os.set_inheritable(null, True)  # for worker processes
+            setattr(sys, name, os.fdopen(null, mode))
 
 
 @contextmanager
@@ -64,8 +75,9 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, OSError):
         error = RunError(f"{error.filename or 'the output'} cannot be written or read: {error.strerror or error}")
     assert isinstance(error, BnbenchError)
-    for line in str(error).split("\n"):
-        say(f"bnbench: {line}")
+    with suppress(OSError):  # stderr is a full disk; the exit code says it
+        for line in str(error).split("\n"):
+            say(f"bnbench: {line}")
     return error.exit_code
 
 

@@ -1,13 +1,14 @@
 """`bnbench run`."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bnbench.cli.app import DataDir, Quiet, app, stop_at_once
-from bnbench.errors import RunError
+from bnbench.errors import ResultsError, RunError
 
 if TYPE_CHECKING:
     from bnbench.attempt import Outcome
@@ -76,7 +77,7 @@ def run(
         from bnbench.console import clean, say
         from bnbench.executor import Places, dry, execute
         from bnbench.progress import Progress, result_line
-        from bnbench.results import read_run
+        from bnbench.results import FINISHED, read_run
 
     folder = datasets.data_dir(data_dir)
     places = Places(jobs, cluster, fail_fast)
@@ -88,10 +89,18 @@ def run(
         return
     with Progress(quiet=quiet) as progress:
         outcomes = execute(loaded, out, folder, force=force, places=places, progress=progress)
-    for outcome in outcomes:
-        if outcome.status not in ("failed", "held"):
-            note = "" if outcome.trained else " (already complete, not trained; --force trains anew)"
-            typer.echo(clean(result_line(read_run(outcome.folder)) + note).replace("\n", "\\n"))
+    for number, outcome in enumerate(outcomes):
+        if outcome.status in ("failed", "held"):
+            continue
+        try:
+            finished = read_run(outcome.folder)
+            if finished.status not in FINISHED:
+                raise ResultsError(f"{outcome.folder}: another command has begun it anew")
+        except ResultsError as error:  # since it was finished, which may be hours ago
+            outcomes[number] = replace(outcome, status="failed", reason=str(error))
+            continue
+        note = "" if outcome.trained else " (already complete, not trained; --force trains anew)"
+        typer.echo(clean(result_line(finished) + note).replace("\n", "\\n"))
     asked = sum(len(config.seeds) for config in loaded)
     if problems := _what_is_missing(outcomes, asked):
         raise RunError("\n".join(problems))
