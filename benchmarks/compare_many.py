@@ -20,9 +20,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bnbench.config import Config
-from bnbench.results import read_config
-from bnbench.strict_yaml import dump
+from bnbench.config.experiment import Config
+from bnbench.config.strict_yaml import dump
+from bnbench.runs.format import read_config
 
 TRACKED = Path(__file__).parent.parent / "results" / "reference" / "mlp_bn"
 CASES = {  # arms, seeds of each, target in seconds, in MB

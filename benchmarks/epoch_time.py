@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST, VisionDataset
 
-from bnbench import datasets, experiment
-from bnbench.configfile import load_config
-from bnbench.data import load_splits, normalize
-from bnbench.train import train
+from bnbench.config.load import load_config
+from bnbench.data import datasets
+from bnbench.data.splits import load_splits, normalize
+from bnbench.training import experiment
+from bnbench.training.loop import train
 
 CONFIGS = {"mlp_no_bn": 4.0, "mlp_bn": 4.0, "cnn_no_bn": 1.5, "cnn_bn": 1.5}  # the target ratios
 

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import torch
 
-from bnbench import datasets, executor  # noqa: F401  (imported once for all forks)
 from bnbench.cli import app
+from bnbench.data import datasets
 from bnbench.errors import ResultsError
-from bnbench.results import read_run
+from bnbench.launch import execute as executor  # noqa: F401  (imported once for all forks)
+from bnbench.runs.format import read_run
 
 CONFIG = """\
 name: short

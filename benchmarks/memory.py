@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bnbench.datasets import data_dir
+from bnbench.data.datasets import data_dir
 
 TARGET_MB = 500
 

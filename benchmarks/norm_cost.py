@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from bnbench.configfile import load_config
-from bnbench.experiment import build_model, build_optimizer
+from bnbench.config.load import load_config
 from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.training.experiment import build_model, build_optimizer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "norms"
 ROUNDS = {"mlp": 300, "cnn": 60}

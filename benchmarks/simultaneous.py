@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 from kills import ALL, CONFIG, differing
 
-from bnbench import datasets, executor  # noqa: F401  (imported once for all forks)
 from bnbench.cli import app
-from bnbench.results import read_run
+from bnbench.data import datasets
+from bnbench.launch import execute as executor  # noqa: F401  (imported once for all forks)
+from bnbench.runs.format import read_run
 
 SEEDS = range(6)
 

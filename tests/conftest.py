@@ -15,7 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from bnbench import datasets
+from bnbench.data import datasets
 from bnbench.verify import names, verify
 from bnbench.verify.rows import Row
 

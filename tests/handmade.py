@@ -4,8 +4,8 @@ import json
 
 import yaml
 
-from bnbench.config import Config
-from bnbench.results import METRICS, TIMING
+from bnbench.config.experiment import Config
+from bnbench.runs.format import METRICS, TIMING
 
 
 def make_run(

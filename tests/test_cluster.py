@@ -11,7 +11,7 @@ from importlib.metadata import version
 import pytest
 
 from bnbench.errors import RunError
-from bnbench.results import read_run
+from bnbench.runs.format import read_run
 
 pytest.importorskip("distributed")
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
@@ -155,7 +155,7 @@ def test_a_run_stopped_here_goes_on_there_and_a_command_that_is_stopped_frees_th
 
 
 def test_a_scheduler_that_is_not_there_or_has_no_workers(start, bnbench, tiny, tmp_path, monkeypatch):
-    from bnbench import cluster
+    from bnbench.launch import cluster
 
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:9")
@@ -171,7 +171,7 @@ def test_a_scheduler_that_is_not_there_or_has_no_workers(start, bnbench, tiny, t
 
 
 def test_every_machine_must_have_the_same_versions():
-    from bnbench.cluster import VERSIONS, _same_versions
+    from bnbench.launch.cluster import VERSIONS, _same_versions
 
     same = {"packages": {package: version(package) for package in VERSIONS}}
     _same_versions({"scheduler": same, "workers": {"tcp://a:1": same}})
@@ -183,7 +183,7 @@ def test_every_machine_must_have_the_same_versions():
 
 
 def test_without_dask_the_extra_is_named(bnbench, tiny, monkeypatch):
-    monkeypatch.delitem(sys.modules, "bnbench.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "bnbench.launch.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:8786")
     assert result.exit_code == 2 and "--cluster needs Dask: pip install -e '.[cluster]'" in result.stderr

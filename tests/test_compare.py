@@ -11,7 +11,7 @@ import sys
 import pytest
 from handmade import change, edit, make_run
 
-from bnbench.results import METRICS, TIMING
+from bnbench.runs.format import METRICS, TIMING
 
 ACCURACIES = {"a": {0: [0.90, 0.95, 0.94], 1: [0.91, 0.93, 0.96]}, "b": {0: [0.80, 0.97, 0.92]}}
 

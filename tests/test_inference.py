@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bnbench.inference import (
+from bnbench.analysis.statistics import (
     common_seeds,
     difference,
     holm,
@@ -21,7 +21,7 @@ from bnbench.inference import (
     two_way_bootstrap,
     welch,
 )
-from bnbench.results import read_run
+from bnbench.runs.format import read_run
 
 values = st.lists(st.integers(0, 10_000).map(lambda k: k / 10_000), min_size=2, max_size=9)
 

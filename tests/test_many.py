@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bnbench import executor, experiment
-from bnbench.attempt import Outcome
-from bnbench.config import Config
-from bnbench.configfile import load_config, load_configs
+from bnbench.config.experiment import Config
+from bnbench.config.load import load_config, load_configs
 from bnbench.errors import ConfigError
-from bnbench.events import Began
-from bnbench.lock import Held, held_by, hold
-from bnbench.plan import Planned
-from bnbench.results import read_run
+from bnbench.launch import execute as executor
+from bnbench.launch.plan import Planned
+from bnbench.launch.run_one import Outcome
+from bnbench.runs.format import read_run
+from bnbench.runs.lock import Held, held_by, hold
+from bnbench.training import experiment
+from bnbench.training.events import Began
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
 FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
@@ -406,7 +407,7 @@ def test_a_run_that_is_gone_again_when_it_is_to_be_printed_is_named(bnbench, tin
 def test_a_stranger_who_connects_and_says_nothing_keeps_nobody_waiting():
     import socket
 
-    from bnbench import workers
+    from bnbench.launch import processes as workers
 
     told = []
     with workers._Parent(lambda number, event: told.append((number, event))) as parent:
@@ -520,7 +521,7 @@ def test_a_lock_of_another_is_not_removed(tmp_path):
 
 def test_a_run_that_another_begins_anew_meanwhile_is_not_tidied(bnbench, tiny, tmp_path):
     """It was complete when this command looked; then another began it by --force, and was killed."""
-    from bnbench.attempt import tidy
+    from bnbench.launch.run_one import tidy
 
     bnbench("run", tiny)
     folder = tmp_path / "results/tiny/seed-0"
@@ -545,7 +546,7 @@ def test_a_run_that_is_being_written_is_for_the_lock_to_say(bnbench, tiny, tmp_p
 
 def test_a_lock_dies_with_its_process(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from bnbench.lock import hold\n"
+        "import sys, time; from pathlib import Path; from bnbench.runs.lock import hold\n"
         f"with hold(Path({str(tmp_path)!r}), 'a child'): print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
@@ -562,7 +563,7 @@ def test_a_lock_dies_with_its_process(tmp_path):
 def test_a_lock_that_is_removed_under_a_waiter_is_taken_once(tmp_path):
     """Whoever opened the old file before it was unlinked must not hold that while another holds the new one."""
     code = (
-        "import sys, time; from pathlib import Path; from bnbench.lock import Held, hold\n"
+        "import sys, time; from pathlib import Path; from bnbench.runs.lock import Held, hold\n"
         f"folder, log = Path({str(tmp_path / 'run')!r}), Path({str(tmp_path / 'log')!r})\n"
         "for _ in range(300):\n"
         "    try:\n"

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench.config import Config
-from bnbench.experiment import build_model
-from bnbench.models import ACTIVATIONS, parameter_count
+from bnbench.config.experiment import Config
+from bnbench.models.networks import ACTIVATIONS, parameter_count
+from bnbench.training.experiment import build_model
 
 MLP = {"type": "mlp"}
 CNN = {"type": "cnn"}

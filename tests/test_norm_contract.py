@@ -10,11 +10,12 @@ import torch
 from conftest import REPOSITORY
 from torch import nn
 
-from bnbench import normconfig, verify
-from bnbench.configfile import load_config
-from bnbench.experiment import build_model
-from bnbench.models import hidden_layers
+from bnbench import verify
+from bnbench.config import norms as normconfig
+from bnbench.config.load import load_config
+from bnbench.models.networks import hidden_layers
 from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.training.experiment import build_model
 
 CASES = [(norm, implementation) for norm, built in NORMS.items() for implementation in built]
 WEIGHT_CASES = [(norm, implementation) for norm, built in WEIGHT_NORMS.items() for implementation in built]

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from bnbench.configfile import load_config
-from bnbench.data import Split
+from bnbench.config.load import load_config
+from bnbench.data.splits import Split
 from bnbench.errors import ConfigError
-from bnbench.experiment import build_model, build_optimizer
 from bnbench.norms import NORMS
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.ghost import ghost_batches
-from bnbench.train import train
+from bnbench.training.experiment import build_model, build_optimizer
+from bnbench.training.loop import train
 
 MLP = "model: {type: mlp, hidden: [12, 8]}"
 CNN = "model: {type: cnn, channels: [6, 16]}"

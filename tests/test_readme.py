@@ -11,12 +11,12 @@ import typer.main
 from conftest import REPOSITORY
 from scipy import stats
 
-from bnbench import plots
-from bnbench.arms import collect
+from bnbench.analysis.arms import collect
+from bnbench.analysis.compare import Question, compare
 from bnbench.cli import app
-from bnbench.compare import Question, compare
 from bnbench.norms import NORMS, WEIGHT_NORMS
-from bnbench.results import read_run
+from bnbench.report import plots
+from bnbench.runs.format import read_run
 
 README = (REPOSITORY / "README.md").read_text()
 REFERENCE = REPOSITORY / "results" / "reference"
@@ -203,9 +203,10 @@ def test_its_pictures_say_what_the_tracked_runs_give():
 def test_its_tree_is_the_source():
     tree = README.partition("## The source")[2]
     source = REPOSITORY / "bnbench"
-    named = set(re.findall(r"^  ([a-z_/]+\.py)  ", tree, flags=re.M))
-    there = {str(path.relative_to(source)) for path in source.rglob("*.py")}
-    assert named == {name for name in there if not name.endswith(("__init__.py", "__main__.py"))}
+    named = set(re.findall(r"^  ([a-z_]+(?:\.py|/))  ", tree, flags=re.M))
+    packages = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
+    modules = {path.name for path in source.glob("*.py") if not path.name.startswith("__")}
+    assert named == packages | modules
 
 
 def test_the_changelog_gives_every_dependency_a_reason():

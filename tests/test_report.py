@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from handmade import edit, make_run
 
-from bnbench import plots
-from bnbench.arms import collect
-from bnbench.compare import Question, compare
-from bnbench.configfile import load_configs
-from bnbench.report import COLOURS, environment, files, page
+from bnbench.analysis.arms import collect
+from bnbench.analysis.compare import Question, compare
+from bnbench.config.load import load_configs
+from bnbench.report import plots
+from bnbench.report.page import COLOURS, environment, files, page
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PANELS = 8  # loss and accuracy, training and validation, by epoch and by seconds

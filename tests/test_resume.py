@@ -13,11 +13,12 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
-from bnbench import attempt, checkpoint, experiment
-from bnbench.configfile import load_config
-from bnbench.data import normalize
-from bnbench.events import Notice
-from bnbench.results import EpochRow, read_run
+from bnbench.config.load import load_config
+from bnbench.data.splits import normalize
+from bnbench.launch import run_one as attempt
+from bnbench.runs.format import EpochRow, read_run
+from bnbench.training import checkpoint, experiment
+from bnbench.training.events import Notice
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
 SHIPPED = sorted((REPOSITORY / "configs").rglob("*.yaml"))
@@ -30,7 +31,7 @@ class Kill(BaseException):
 
 @pytest.fixture(scope="module")
 def data(data_folder):
-    from bnbench import datasets
+    from bnbench.data import datasets
 
     dataset, sha256 = datasets.load("mnist5k", data_folder)
     return lambda dtype: experiment.Loaded("mnist5k", sha256, normalize(dataset, getattr(torch, dtype)))
@@ -208,7 +209,7 @@ def test_all_that_the_numbers_depend_on_is_in_the_origin(key, data, tiny):
 
 
 def test_the_checkpoint_is_written_before_what_is_made_of_it(bnbench, tiny, monkeypatch):
-    from bnbench import writer
+    from bnbench.runs import write as writer
 
     written, real = [], writer.write_atomic
     monkeypatch.setattr(writer, "write_atomic", lambda path, data: (written.append(path.name), real(path, data)))
@@ -257,7 +258,7 @@ def test_leftovers_of_a_kill_in_the_last_moment_are_swept_and_nothing_else_is_to
 
 
 def test_a_full_disk_in_the_middle_keeps_the_epochs_before_it(bnbench, tiny, tmp_path, monkeypatch):
-    from bnbench import writer
+    from bnbench.runs import write as writer
 
     real = writer.write_atomic
 

@@ -15,9 +15,11 @@ import pytest
 import torch
 import yaml
 
-from bnbench import experiment, train, writer
 from bnbench.errors import RunError
-from bnbench.results import METRICS, TIMING, read_mistakes, read_run
+from bnbench.runs import write as writer
+from bnbench.runs.format import METRICS, TIMING, read_mistakes, read_run
+from bnbench.training import experiment
+from bnbench.training import loop as train
 
 FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
 
@@ -56,8 +58,8 @@ def test_a_run_directory(bnbench, tiny, tmp_path):
 
 
 def test_mistakes_are_those_of_the_final_network(bnbench, tiny, tmp_path, mnist5k):
-    from bnbench.configfile import load_config
-    from bnbench.experiment import build_model
+    from bnbench.config.load import load_config
+    from bnbench.training.experiment import build_model
 
     bnbench("run", tiny)
     run = read_run(tmp_path / "results/tiny/seed-0")
@@ -434,7 +436,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_run_error_names_the_path(tiny, tmp_path):
-    from bnbench.configfile import load_config
+    from bnbench.config.load import load_config
 
     (tmp_path / "x").write_text("")
     with pytest.raises(RunError, match=r"x/tiny/seed-0 cannot be written: Not a directory"):

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from conftest import REPOSITORY
 from scipy import stats
 
-from bnbench.configfile import load_config
-from bnbench.experiment import build_model, build_optimizer
+from bnbench.config.load import load_config
 from bnbench.norms import NORMS, WEIGHT_NORMS
-from bnbench.results import read_run
+from bnbench.runs.format import read_run
+from bnbench.training.experiment import build_model, build_optimizer
 
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
 NORM_CONFIGS = [path for path in CONFIGS if path.parent.name == "norms"]

@@ -9,7 +9,7 @@ import yaml
 from handmade import change, edit, make_config, make_run
 from scipy import stats
 
-from bnbench.configfile import load_config
+from bnbench.config.load import load_config
 
 NONE = [0.9000, 0.9020, 0.8970, 0.9010, 0.8990]
 BATCH = [0.9110, 0.9100, 0.9085, 0.9125, 0.9095]

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from bnbench.strict_yaml import MAX_NODES, YamlError, parse
+from bnbench.config.strict_yaml import MAX_NODES, YamlError, parse
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnbench import experiment
-from bnbench.config import Config
-from bnbench.data import Split, normalized
-from bnbench.train import DIVERGED_LOSS, evaluate, train
+from bnbench.config.experiment import Config
+from bnbench.data.splits import Split, normalized
+from bnbench.training import experiment
+from bnbench.training.loop import DIVERGED_LOSS, evaluate, train
 
 CPU = torch.device("cpu")
 

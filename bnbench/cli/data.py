@@ -15,8 +15,8 @@ app.add_typer(data_app, name="data")
 def status(data_dir: DataDir = None) -> None:
     """Show which datasets are here, and check them."""
     with stop_at_once():
-        from bnbench import datasets
         from bnbench.console import clean
+        from bnbench.data import datasets
         from bnbench.errors import DataError
 
     folder = datasets.data_dir(data_dir)
@@ -41,8 +41,8 @@ def fetch(
 ) -> None:
     """Download a dataset, verify its checksums, and keep it for later runs."""
     with stop_at_once():
-        from bnbench import datasets
         from bnbench.console import clean, say
+        from bnbench.data import datasets
 
     folder = datasets.data_dir(data_dir)
     datasets.load(dataset, folder, say=say)

@@ -98,12 +98,13 @@ def compare(
         bnbench compare results/ --fail-if 'valid_accuracy < 0.95' --fail-if 'valid_accuracy < saved.json - 0.002'
     """
     with stop_at_once():
-        from bnbench import columns as choice
-        from bnbench import console, tables
-        from bnbench.arms import collect
-        from bnbench.compare import Question
-        from bnbench.compare import compare as answer
-        from bnbench.gate import failures, parse_gate
+        from bnbench import console
+        from bnbench.analysis.arms import collect
+        from bnbench.analysis.compare import Question
+        from bnbench.analysis.compare import compare as answer
+        from bnbench.report import columns as choice
+        from bnbench.report import tables
+        from bnbench.report.gate import failures, parse_gate
 
     question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None), bootstrap)
     gates = [parse_gate(text) for text in fail_if or []]
@@ -145,8 +146,8 @@ def diff(
     """
     with stop_at_once():
         from bnbench import console
-        from bnbench.diff import as_json, print_diff, side
-        from bnbench.tables import print_json
+        from bnbench.report.diff import as_json, print_diff, side
+        from bnbench.report.tables import print_json
 
     notes: list[str] = []
     sides = side(a, notes), side(b, notes)
@@ -184,8 +185,8 @@ def show(
         _show_run(path, form)
         return
 
-    from bnbench.configfile import load_config
-    from bnbench.strict_yaml import dump
+    from bnbench.config.load import load_config
+    from bnbench.config.strict_yaml import dump
 
     config = load_config(path, overrides or []).model_dump(mode="json")
     typer.echo(json.dumps(config, indent=2) if form == "json" else dump(config).rstrip())
@@ -196,9 +197,9 @@ def _show_run(folder: Path, form: str) -> None:
         raise ResultsError(f"{folder}: is no run; name a run's folder, as in {folder / 'seed-0'}")
     with stop_at_once():
         from bnbench import console
-        from bnbench.norm_values import norm_values
-        from bnbench.results import read_run
-        from bnbench.show import print_run, run_as_json
+        from bnbench.report.show import print_run, run_as_json
+        from bnbench.runs.format import read_run
+        from bnbench.runs.weights import norm_values
 
     run, layers, missing = read_run(folder), {}, None
     try:

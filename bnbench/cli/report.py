@@ -37,10 +37,10 @@ def report(
     """
     with stop_at_once():
         from bnbench import console
-        from bnbench.arms import collect
-        from bnbench.compare import Question, compare
+        from bnbench.analysis.arms import collect
+        from bnbench.analysis.compare import Question, compare
         from bnbench.files import write_atomic
-        from bnbench.report import files, page
+        from bnbench.report.page import files, page
 
     question = Question(metric, parse_at(at), baseline)
     if output.is_dir():

@@ -11,7 +11,7 @@ from bnbench.cli.app import DataDir, Quiet, app, stop_at_once
 from bnbench.errors import ResultsError, RunError
 
 if TYPE_CHECKING:
-    from bnbench.attempt import Outcome
+    from bnbench.launch.run_one import Outcome
 
 
 @app.command()
@@ -64,7 +64,7 @@ def run(
 
         bnbench run configs/mlp_bn.yaml --set 'grid={train.optimizer.lr: [0.05, 0.1, 0.2]}' --dry-run
     """
-    from bnbench.configfile import load_configs
+    from bnbench.config.load import load_configs
 
     overrides = list(overrides or [])
     overrides += [f"{key}={value}" for key, value in (("device", device), ("threads", threads)) if value is not None]
@@ -73,11 +73,11 @@ def run(
     loaded = load_configs(configs, overrides, name=name, seeds=seeds, smoke=smoke)
 
     with stop_at_once():
-        from bnbench import datasets
         from bnbench.console import clean, say
-        from bnbench.executor import Places, dry, execute
-        from bnbench.progress import Progress, result_line
-        from bnbench.results import FINISHED, read_run
+        from bnbench.data import datasets
+        from bnbench.launch.execute import Places, dry, execute
+        from bnbench.launch.progress import Progress, result_line
+        from bnbench.runs.format import FINISHED, read_run
 
     folder = datasets.data_dir(data_dir)
     places = Places(jobs, cluster, fail_fast)

@@ -4,7 +4,7 @@ A norm is built as `NORMS[type][implementation](num_features, spatial, generator
 `num_features` is C, the size of dimension 1; `spatial` is () for vectors (N, C) and (H, W) for
 images (N, C, H, W); the options are keyword-only and a wrong one is a TypeError.
 `WEIGHT_NORMS[type][implementation](layer)` normalizes a linear or convolution layer's weights in place.
-To add one: a file here, a line in NORMS, a model in bnbench/normconfig.py, a config in configs/norms/;
+To add one: a file here, a line in NORMS, a model in bnbench/config/norms.py, a config in configs/norms/;
 the contract suite, `bnbench verify` and the README's table ask for the rest.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from bnbench import normconfig
+from bnbench.config import norms as normconfig
 from bnbench.verify.checks import Check, trained
 from bnbench.verify.references import TorchReference
 from bnbench.verify.rows import FLOAT32, FLOAT64, Errors

@@ -1,0 +1,1 @@
+"""Runs become arms, differences and intervals. No torch, and nothing is printed."""

@@ -1,0 +1,188 @@
+"""Runs → arms → groups that may be compared. Reads results folders only; no torch.
+
+An arm is a config without its seed. Arms stand in one group when they share the dataset, the images trained
+and validated on, the epochs, and whether they are smoke runs. Unfinished and diverged runs are in no mean:
+they are counted with their arm and named in a note.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bnbench.config.base import flat
+from bnbench.config.experiment import Config
+from bnbench.errors import ResultsError
+from bnbench.runs.find import find_runs
+from bnbench.runs.format import FINISHED, METRICS, Run, read_run, run_config
+
+
+@dataclass(frozen=True)
+class Group:
+    """What arms must share to be compared."""
+
+    smoke: bool
+    dataset: str
+    dataset_sha256: str
+    train_images: int
+    valid_images: int
+    held_out: int  # training images that validation is on; 0: it is on the test images
+    epochs: int
+
+    def title(self) -> str:
+        of = "held-out training" if self.held_out else "test"
+        return (
+            f"{'smoke runs: ' if self.smoke else ''}{self.dataset}, {self.train_images:,} training and"
+            f" {self.valid_images:,} {of} images, {self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+        )
+
+    def order(self) -> tuple[Any, ...]:
+        """Real runs before smoke runs, then the longest training first."""
+        return (self.smoke, self.dataset, -self.train_images * self.epochs, *vars(self).values())
+
+
+@dataclass(eq=False)
+class Arm:
+    """The runs of one config, by seed. `config` is flat, as in {"norm.type": "batch"}; empty where it is unknown."""
+
+    name: str
+    digest: str
+    complete: list[Run] = field(default_factory=list)
+    diverged: list[Run] = field(default_factory=list)
+    unfinished: list[Run] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    label: str = ""  # the name, or name#digest where two configs of a comparison share one
+
+    def runs(self) -> list[Run]:
+        return [*self.complete, *self.diverged, *self.unfinished]
+
+    @property
+    def counts(self) -> str:
+        """How many runs its numbers are of, and how many are in none."""
+        apart = [(len(self.diverged), "diverged"), (len(self.unfinished), "unfinished")]
+        return " + ".join([str(len(self.complete)), *(f"{n} {what}" for n, what in apart if n)])
+
+
+class Notes(list[str]):
+    """Sentences of a line each: a folder's name may hold a line break, and must not forge a line."""
+
+    def append(self, note: str) -> None:
+        super().append(note.replace("\n", "\\n"))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arms of each group, by name, and a sentence on each run that is in no mean, and why."""
+
+    groups: dict[Group, list[Arm]]
+    notes: list[str]
+
+    def arms(self) -> list[Arm]:
+        return [arm for arms in self.groups.values() for arm in arms]
+
+
+def seed_ranges(seeds: Sequence[int]) -> str:
+    """[0, 1, 2, 5] → 0..2, 5, as --seeds takes them."""
+    those = set(seeds)
+    starts = sorted(seed for seed in those if seed - 1 not in those)
+    ends = sorted(seed for seed in those if seed + 1 not in those)
+    return ", ".join(f"{a}" if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True))
+
+
+def collect(paths: Sequence[Path]) -> Comparison:
+    """Read every run at or below `paths`. Raises ResultsError where not one can be shown."""
+    notes = Notes()
+    groups: dict[Group, list[Arm]] = defaultdict(list)
+    for (group, name, digest), runs in _by_arm(_read(paths, notes), notes).items():
+        arm = Arm(name, digest)
+        for run in sorted(runs, key=lambda run: run.seed):
+            if run.status == "complete":
+                arm.complete.append(run)
+            elif run.status == "diverged":
+                arm.diverged.append(run)
+                notes.append(f"diverged after epoch {len(run.rows)}, so in no mean: {run.path}")
+            else:
+                arm.unfinished.append(run)
+                notes.append(f"left out, not finished ({run.status}): {run.path}")
+        groups[group].append(arm)
+    for group, arms in list(groups.items()):
+        if not any(arm.complete or arm.diverged for arm in arms):
+            del groups[group]
+    if not groups:
+        where = " ".join(map(str, paths)).replace("\n", "\\n")
+        raise ResultsError("\n".join([*notes, f"{where}: no finished run to compare; bnbench run makes one"]))
+    for group in groups:
+        groups[group].sort(key=lambda arm: (arm.name, arm.digest))
+    comparison = Comparison({group: groups[group] for group in sorted(groups, key=Group.order)}, notes)
+    _label(comparison.arms())
+    for arm in comparison.arms():
+        arm.config = _config(arm, notes)
+    return comparison
+
+
+def _read(paths: Sequence[Path], notes: list[str]) -> Iterable[Run]:
+    for folder in find_runs(paths, notes):
+        try:
+            yield read_run(folder)
+        except ResultsError as error:
+            notes.append(f"left out, unreadable: {error}")
+
+
+def _by_arm(runs: Iterable[Run], notes: list[str]) -> dict[tuple[Group, str, str], list[Run]]:
+    """Each arm's runs. Of two of a seed the complete one counts, or the first; an unfinished other is not spoken of."""
+    arms: dict[tuple[Group, str, str], dict[int, Run]] = defaultdict(dict)
+    for run in runs:
+        group = Group(
+            run.smoke,
+            run.dataset,
+            run.dataset_sha256,
+            run.train_images,
+            run.valid_images,
+            run.held_out,
+            run.epochs,
+        )
+        seeds = arms[group, run.name, run.digest]
+        first = seeds.setdefault(run.seed, run)
+        if first is run:
+            continue
+        if _rank(run) < _rank(first):
+            seeds[run.seed], first, run = run, run, first
+        if run.status in FINISHED:
+            same = "the same run, to the last digit," if _metrics(first) == _metrics(run) else "another, of its seed,"
+            notes.append(f"left out, {same} as {first.path}: {run.path}")
+    return {key: list(seeds.values()) for key, seeds in arms.items()}
+
+
+def _rank(run: Run) -> int:
+    return ("complete", "diverged").index(run.status) if run.status in FINISHED else len(FINISHED)
+
+
+def _metrics(run: Run) -> list[tuple[str, ...]]:
+    return [tuple(repr(getattr(row, name)) for name in METRICS) for row in run.rows]  # repr: NaN is itself
+
+
+def _label(arms: Sequence[Arm]) -> None:
+    digests = defaultdict(set)
+    for arm in arms:
+        digests[arm.name].add(arm.digest)
+    for arm in arms:
+        arm.label = arm.name if len(digests[arm.name]) == 1 else f"{arm.name}#{arm.digest[:6]}"
+
+
+def _config(arm: Arm, notes: list[str]) -> dict[str, Any]:
+    """The settings of an arm, flat, from the first of its runs; a run that does not tell them is named."""
+    folder = arm.runs()[0].path
+    try:
+        config = Config.model_validate(run_config(folder))
+    except ResultsError as error:
+        notes.append(f"{arm.label}: its settings are not known: {error}")
+        return {}
+    except ValidationError:
+        notes.append(f"{arm.label}: its settings are not known: {folder} holds no config that can be read")
+        return {}
+    if config.digest() != arm.digest:
+        notes.append(f"{arm.label}: the config in {folder} is not the one that run.json gives the digest of")
+    return flat(config.arm())

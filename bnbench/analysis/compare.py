@@ -1,0 +1,234 @@
+"""Groups of arms → rows with statistics: what each arm reached, and how it differs from its baseline.
+
+compare(collect([Path("results")]), Question(target=0.97)) → a Table for each group
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bnbench.analysis.arms import Arm, Comparison, Group
+from bnbench.analysis.baselines import named, nearest
+from bnbench.analysis.statistics import Difference, Mean, difference, holm, mean_interval, two_way_bootstrap
+from bnbench.errors import ConfigError, ResultsError
+from bnbench.runs.format import Run, read_mistakes
+
+METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
+At = Literal["final", "best"] | int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every arm. Accuracies and targets are fractions."""
+
+    metric: str = "valid_accuracy"
+    at: At = "final"  # the last epoch, each run's best, or an epoch counted from 1
+    baseline: str | None = None  # a label; None: the arm without a norm that is most alike
+    target: float | None = None
+    early: int | None = None  # the first epochs, of which the mean is asked
+    bootstrap: bool = False
+
+    @property
+    def is_loss(self) -> bool:
+        return self.metric.endswith("loss")
+
+    def of(self, metric: str) -> "Question":
+        """The same question of another metric."""
+        return replace(self, metric=metric)
+
+    @property
+    def column(self) -> str:
+        """What the metric at that time is called in machine formats: final_valid_accuracy, epoch3_train_loss."""
+        if self.metric.startswith("test_"):
+            return self.metric
+        return f"{f'epoch{self.at}' if isinstance(self.at, int) else self.at}_{self.metric}"
+
+
+@dataclass(frozen=True)
+class Reached:
+    """When an arm's runs first reached the target. Those that did not are counted as later than all others."""
+
+    k: int
+    n: int
+    epochs: float  # median over all n; infinite where half or more had not
+    seconds: float  # of training, up to the end of that epoch
+
+
+@dataclass(eq=False)  # a row is itself: comparing their values would compare every run's
+class Row:
+    """One arm of a table. Means are over its complete runs; None where it has none, or was not asked."""
+
+    arm: Arm
+    value: Mean | None  # the metric that was asked for
+    best: Mean | None  # the same at each run's best epoch
+    early: Mean | None  # … and over its first epochs
+    test: Mean | None  # accuracy on the test images, where validation is on others
+    epoch_seconds: float | None  # median training time of an epoch
+    parameters: int
+    baseline: Arm | None = None  # itself in the baseline's own row
+    difference: Difference | None = None
+    p_holm: float | None = None
+    bootstrap: tuple[float, float] | None = None  # interval of the difference in test accuracy
+    reached: Reached | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.baseline is self.arm
+
+    @property
+    def told_apart_over_seeds(self) -> bool:
+        """Whether the interval of its difference leaves 0 out."""
+        return self.difference is not None and self.difference.low is not None and not self.difference.covers_zero
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the bootstrap's interval, over images too, leaves 0 out as well, if it was asked for."""
+        return self.told_apart_over_seeds and not (self.bootstrap and self.bootstrap[0] <= 0 <= self.bootstrap[1])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A group's rows: each baseline, then the arms that are compared with it."""
+
+    group: Group
+    question: Question
+    rows: list[Row]
+
+    @property
+    def compared(self) -> list[Row]:
+        return [row for row in self.rows if row.difference is not None]
+
+
+def compare(comparison: Comparison, question: Question) -> list[Table]:
+    """Answer `question` for every group that can; the others are named in the comparison's notes.
+
+    Raises ConfigError where no group can, where the baseline is nowhere, and for a question that makes no sense.
+    """
+    if question.bootstrap and (question.metric not in ("valid_accuracy", "test_accuracy") or question.at != "final"):
+        raise ConfigError("--bootstrap is of the final accuracy on the test images; leave out --metric and --at")
+    if question.target is not None and not (0 <= question.target <= (1e3 if question.is_loss else 1)):
+        what = "must be a loss, as in 0.1" if question.is_loss else "accuracies are fractions here: write 0.97 for 97 %"
+        raise ConfigError(f"--target {question.target:g}: {what}")
+    chosen = None if question.baseline is None else named(comparison.arms(), question.baseline)
+    tables = []
+    for group, arms in comparison.groups.items():
+        reason = _cannot(group, question)
+        if reason is not None:
+            comparison.notes.append(f"not shown: {group.title()}: {reason}")
+            continue
+        rows = [_row(arm, question) for arm in arms]
+        if chosen is None:
+            baselines = nearest(arms, comparison.notes)
+        else:
+            baselines = [next((arm for arm in arms if arm.label == chosen), None)] * len(arms)
+            if baselines[0] is None:
+                comparison.notes.append(f"no baseline {chosen} among: {group.title()}")
+        for row, baseline in zip(rows, baselines, strict=True):
+            row.baseline = baseline
+        if question.bootstrap and not _bootstraps(group, question):
+            comparison.notes.append(f"no bootstrap of held-out images; --metric test_accuracy: {group.title()}")
+        for row in rows:
+            if row.baseline is not None and not row.is_baseline:
+                row.difference = difference(by_seed(row.arm, question), by_seed(row.baseline, question))
+                if question.bootstrap and _bootstraps(group, question):
+                    row.bootstrap = _bootstrap(row, row.baseline, comparison.notes)
+        ps = [row.difference.p if row.difference else None for row in rows]
+        for row, p in zip(rows, holm(ps), strict=True):
+            row.p_holm = p
+        rows.sort(key=lambda row: (row.baseline is None, row.baseline and row.baseline.label, not row.is_baseline))
+        tables.append(Table(group, question, rows))
+    if not tables:
+        raise ConfigError("\n".join(note for note in comparison.notes if note.startswith("not shown")))
+    return tables
+
+
+def _cannot(group: Group, question: Question) -> str | None:
+    if isinstance(question.at, int) and question.at > group.epochs:
+        return f"--at {question.at} is beyond its last epoch"
+    if question.metric.startswith("test_") and not group.held_out:
+        return f"--metric {question.metric} is of runs with data.valid; here valid_accuracy is of the test images"
+    return None
+
+
+def _row(arm: Arm, question: Question) -> Row:
+    runs = arm.complete
+    seconds = [row.train_seconds for run in runs for row in run.rows]
+    per_epoch = not question.metric.startswith("test_")
+    return Row(
+        arm,
+        value=mean_of(arm, question),
+        best=mean_of(arm, replace(question, at="best")) if per_epoch else None,
+        early=_mean([_early(run, question) for run in runs]) if per_epoch and question.early else None,
+        test=_mean([run.test.accuracy for run in runs if run.test]),
+        epoch_seconds=statistics.median(seconds) if seconds else None,
+        parameters=arm.runs()[0].parameters,
+        reached=_reached([*runs, *arm.diverged], question),
+    )
+
+
+def mean_of(arm: Arm, question: Question) -> Mean | None:
+    """The metric that is asked for, over the arm's complete runs."""
+    return _mean(list(by_seed(arm, question).values()))
+
+
+def _mean(values: Sequence[float]) -> Mean | None:
+    return mean_interval(values) if values else None
+
+
+def by_seed(arm: Arm, question: Question) -> dict[int, float]:
+    """The metric that is asked for, of each complete run."""
+    metric, runs = question.metric, arm.complete
+    if metric.startswith("test_"):
+        return {run.seed: getattr(run.test, metric.removeprefix("test_")) for run in runs if run.test}
+    if question.at == "best":
+        choose: Callable[..., float] = min if question.is_loss else max
+        return {run.seed: choose(getattr(row, metric) for row in run.rows) for run in runs}
+    which = -1 if question.at == "final" else question.at - 1
+    return {run.seed: getattr(run.rows[which], metric) for run in runs}
+
+
+def _early(run: Run, question: Question) -> float:
+    values = [getattr(row, question.metric) for row in run.rows[: question.early]]
+    return math.fsum(values) / len(values)
+
+
+def _reached(runs: Sequence[Run], question: Question) -> Reached | None:
+    if question.target is None or question.metric.startswith("test_") or not runs:
+        return None
+    epochs, seconds = [], []
+    for run in runs:
+        passed = 0.0
+        for row in run.rows:
+            passed += row.train_seconds
+            value = getattr(row, question.metric)
+            if value <= question.target if question.is_loss else value >= question.target:
+                epochs.append(float(row.epoch))
+                seconds.append(passed)
+                break
+        else:
+            epochs.append(math.inf)
+            seconds.append(math.inf)
+    k = sum(map(math.isfinite, epochs))
+    return Reached(k, len(runs), statistics.median(epochs), statistics.median(seconds))
+
+
+def _bootstraps(group: Group, question: Question) -> bool:
+    """Whether what is compared is accuracy on the test images, of which the mistakes are known."""
+    return question.metric == "test_accuracy" or not group.held_out
+
+
+def _bootstrap(row: Row, baseline: Arm, notes: list[str]) -> tuple[float, float] | None:
+    if row.difference is None or row.difference.low is None:
+        return None  # of one seed there is no interval over others
+    try:
+        arm, other = ({run.seed: read_mistakes(run) for run in of.complete} for of in (row.arm, baseline))
+    except ResultsError as error:
+        notes.append(f"{row.arm.label}: no bootstrap: {error}")
+        return None
+    images = {run.test_images for run in [*row.arm.complete, *baseline.complete]}
+    if len(images) > 1:
+        notes.append(f"{row.arm.label}: no bootstrap: its runs and the baseline's were judged on different images")
+        return None
+    return two_way_bootstrap(arm, other, images.pop())

@@ -1,0 +1,1 @@
+"""What a run is: config files, checked before anything is trained. No torch."""

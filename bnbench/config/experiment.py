@@ -1,0 +1,247 @@
+"""What a run is: frozen, typed, bounded. No torch here, and no file reading (see load.py).
+
+A config file is a short diff from the defaults below; the norms' are in norms.py.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from bnbench.config.base import Strict, key_error
+from bnbench.config.norms import BatchNormConfig, GhostBatchNormConfig, NoNormConfig, NormConfig, WeightNormConfig
+
+# Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
+MAX_NAME = 150
+# Training and test images of each dataset.
+IMAGES = {
+    "mnist": (60_000, 10_000),
+    "mnist5k": (4_000, 1_000),
+    "fashion_mnist": (60_000, 10_000),
+    "kmnist": (60_000, 10_000),
+}
+MAX_SEED = 2**63 - 1
+MAX_SEEDS = 10_000
+
+
+class DataConfig(Strict):
+    """The dataset, how much of it, and the batch size. Limits take the first images of a split.
+
+    `valid` holds that many of the last training images out, to validate on; the test images are then read
+    once, after the last epoch. Without it, validation is on the test images, as in the tutorial.
+    """
+
+    dataset: Literal["mnist", "mnist5k", "fashion_mnist", "kmnist"] = "mnist"
+    batch_size: int = Field(64, ge=1)
+    valid: int | None = Field(None, ge=1)
+    train_limit: int | None = Field(None, ge=1)
+    valid_limit: int | None = Field(None, ge=1)
+    fallback: Literal["mnist5k", "error"] = "mnist5k"
+
+
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
+
+
+def _true_false_or_auto(value: Any) -> Any:
+    if not isinstance(value, bool) and value != "auto":
+        raise ValueError(f"must be true, false or auto; got {'nothing' if value is None else repr(value)}")
+    return value
+
+
+# Of the hidden layers; the classifier always has one. auto: none where the norm would subtract it again.
+Bias = Annotated[bool | Literal["auto"], BeforeValidator(_true_false_or_auto)]
+Width = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class MLPConfig(Strict):
+    """784-hidden-10: linear, norm, activation for each hidden width, then a linear classifier."""
+
+    type: Literal["mlp"]
+    hidden: list[Width] = Field([100], max_length=100)
+    activation: Activation = "relu"
+    bias: Bias = True
+
+
+class CNNConfig(Strict):
+    """The tutorial's CNN: conv 3x3, norm, activation, pool; conv 5x5, norm, activation, pool; linear."""
+
+    type: Literal["cnn"]
+    channels: list[Annotated[int, Field(ge=1, le=1_024)]] = Field([6, 16], min_length=2, max_length=2)
+    activation: Activation = "relu"
+    bias: Bias = True
+
+
+class SGDConfig(Strict):
+    type: Literal["sgd"]
+    lr: float = Field(gt=0, le=1e6)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0, le=1e3)
+
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class AdamConfig(Strict):
+    type: Literal["adam"]
+    lr: float = Field(1e-3, gt=0, le=1e6)
+    betas: list[Beta] = Field([0.9, 0.999], min_length=2, max_length=2)
+    weight_decay: float = Field(0.0, ge=0, le=1e3)
+
+
+Tagged = Field(discriminator="type")
+ModelConfig = Annotated[MLPConfig | CNNConfig, Tagged]
+OptimizerConfig = Annotated[SGDConfig | AdamConfig, Tagged]
+
+
+class TrainConfig(Strict):
+    epochs: int = Field(ge=1, le=10_000)
+    optimizer: OptimizerConfig
+
+
+class Config(Strict):
+    """One experiment: an arm (everything but `name` and `seeds`) and the seeds to run it with."""
+
+    name: str
+    data: DataConfig = DataConfig()
+    model: ModelConfig
+    norm: NormConfig = NoNormConfig(type="none")
+    train: TrainConfig
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int = Field(1, ge=1, le=1_024)  # part of the run: the thread count changes the last bits
+    dtype: Literal["float32", "float64"] = "float32"
+    smoke: bool = False  # set by --smoke; a label that keeps such runs apart
+    seeds: list[int] = Field([0])
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a name: use letters, digits, '.', '_' and '-'")
+        if len(name) > MAX_NAME:
+            raise ValueError(f"is {len(name)} characters long; {MAX_NAME} is the most. Shorten it with --name")
+        return name
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds_in_any_spelling(cls, seeds: Any) -> list[int]:
+        return parse_seeds(seeds)
+
+    @model_validator(mode="after")
+    def _norm_fits_model_and_batch(self) -> Self:
+        batch_size = self.data.batch_size
+        images = self._training_images()
+        if batch_size > images:
+            raise key_error("data.batch_size", f"{batch_size:,} is more than the {images:,} training images")
+        if isinstance(self.norm, NoNormConfig):
+            return self
+        spatial = isinstance(self.model, CNNConfig)
+        features = self.model.channels if isinstance(self.model, CNNConfig) else self.model.hidden
+        if not features:
+            raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")
+        if isinstance(self.norm, WeightNormConfig):
+            if self.norm.init == "data" and self.model.bias is False:
+                raise key_error("model.bias", "norm.init: data starts the biases too; use bias: true")
+            if self.norm.init == "data" and images == 1 and not spatial:
+                raise key_error("norm.init", "data needs at least 2 training images, for their variance")
+            return self
+        self.norm.refuse_features(features, spatial)
+        if self.norm.needs_batch and not spatial:
+            one = (
+                f"{self.norm.type} norm of a vector needs at least 2 images in a batch:"
+                " with one, every value is its own mean"
+            )
+            if 1 in (batch_size, images):
+                raise key_error("data.batch_size", one)
+            batch = self.norm if isinstance(self.norm, BatchNormConfig) else None
+            if batch and not batch.evaluates_by_running_statistics and 1 in (self.data.valid, self.data.valid_limit):
+                raise key_error("data.valid" if self.data.valid == 1 else "data.valid_limit", one)
+        if isinstance(self.norm, GhostBatchNormConfig) and self.norm.virtual_batch_size > batch_size:
+            size = f"{self.norm.virtual_batch_size:,}"
+            raise key_error("norm.virtual_batch_size", f"{size} is more than the {batch_size:,} images of a batch")
+        return self
+
+    def _training_images(self) -> int:
+        """How many images there are to train on; refuses limits beyond what there is."""
+        data = self.data
+        all_training, all_test = IMAGES[data.dataset]
+        held_out = data.valid or 0
+        if held_out >= all_training:
+            raise key_error(
+                "data.valid", f"{held_out:,} leaves none of the {all_training:,} training images to train on"
+            )
+        training, validation = all_training - held_out, held_out or all_test
+        for key, limit, images in (
+            ("train_limit", data.train_limit, training),
+            ("valid_limit", data.valid_limit, validation),
+        ):
+            if limit is not None and limit > images:
+                left = f"that data.valid = {held_out:,} leaves" if key == "train_limit" else "that data.valid takes"
+                of = left if held_out else f"of {data.dataset}"
+                raise key_error(f"data.{key}", f"{limit:,} is more than the {images:,} images {of}")
+        return data.train_limit or training
+
+    @property
+    def hidden_bias(self) -> bool:
+        """Whether hidden layers have a bias."""
+        if self.model.bias != "auto":
+            return self.model.bias
+        norm = self.norm
+        return isinstance(norm, NoNormConfig | WeightNormConfig) or not norm.makes_bias_useless
+
+    @property
+    def seed(self) -> int:
+        """The seed of a config that has exactly one (see `one_per_seed`)."""
+        (seed,) = self.seeds
+        return seed
+
+    def one_per_seed(self) -> Iterator["Config"]:
+        for seed in self.seeds:
+            yield self.model_copy(update={"seeds": [seed]})
+
+    def arm(self) -> dict[str, Any]:
+        """What makes two runs the same arm: every setting but the name, the seeds and the fallback."""
+        return self.model_dump(mode="json", exclude={"name": True, "seeds": True, "data": {"fallback"}})
+
+    def digest(self) -> str:
+        """SHA-256 of the arm's settings that are not defaults, as canonical JSON.
+
+        So a key that is added later, with a default that changes nothing, changes no digest.
+        """
+        data = self.data.model_copy(update={"fallback": DataConfig().fallback})
+        arm = self.model_copy(update={"data": data})
+        settings = arm.model_dump(mode="json", exclude={"name", "seeds"}, exclude_defaults=True)
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_seeds(seeds: Any) -> list[int]:
+    """`3`, `[0, 2, 5]`, `"0..9"` or `"0..4,7"` → the list of seeds. Raises ValueError in plain words."""
+    if isinstance(seeds, str):
+        seeds = [seed for part in seeds.split(",") for seed in _seed_range(part.strip())]
+    elif isinstance(seeds, int) and not isinstance(seeds, bool):
+        seeds = [seeds]
+    if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
+        raise ValueError("must be whole numbers, as in 3, 0..9 or [0, 2, 5]")
+    if not seeds:
+        raise ValueError("must name at least one seed, as in 0..9")
+    if not all(0 <= seed <= MAX_SEED for seed in seeds):
+        raise ValueError(f"must be between 0 and {MAX_SEED}")
+    if len(set(seeds)) != len(seeds):
+        raise ValueError("names a seed twice")
+    return seeds
+
+
+def _seed_range(text: str) -> range | list[int]:
+    match = re.fullmatch(r"(\d{1,19})(?:\.\.(\d{1,19}))?", text, flags=re.ASCII)
+    if match is None:
+        raise ValueError(f"{text!r} is not a seed or a range of seeds; write 3, 0..9 or 0,2,5")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise ValueError(f"the range {text} is empty: it runs from low to high")
+    if last - first >= MAX_SEEDS:
+        raise ValueError(f"the range {text} has more than {MAX_SEEDS:,} seeds")
+    return range(first, last + 1)

@@ -1,0 +1,282 @@
+"""Config files → `Config` objects, or one ConfigError that lists every problem with file, line and key.
+
+load_configs(["configs/mlp_bn.yaml"], overrides=["train.optimizer.lr=0.5"])
+
+A `grid:` of dotted keys, each with a list of values, makes an arm of every combination, as so many
+`--set` would, and under the same names.
+"""
+
+import copy
+import json
+import re
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bnbench.config import strict_yaml
+from bnbench.config.experiment import Config, parse_seeds
+from bnbench.config.problems import Location, closest, explain, place, relocate, show
+from bnbench.errors import ConfigError
+from bnbench.files import read_bounded
+
+MAX_BYTES = 1_000_000
+MAX_PROBLEMS = 20  # a message stays readable
+MAX_RUNS = 100_000  # of one command
+KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+# Overrides that get no folder of their own: they make no other arm, or (device, threads) mostly the same one.
+NOT_IN_NAME = ("seeds", "name", "grid", "data.fallback", "device", "threads")
+
+SMOKE: dict[str, Any] = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid_limit": 256, "train.epochs": 1}
+
+
+def load_configs(
+    paths: Sequence[Path],
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    seeds: str | None = None,
+    smoke: bool = False,
+) -> list[Config]:
+    """Read, override and validate every file; raise one ConfigError with all problems of all files."""
+    configs, problems = [], []
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        try:
+            arms = load_arms(path, overrides, name=name, seeds=seeds, smoke=smoke)
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        for config in arms:
+            if config.name in by_name:
+                problems.append(
+                    f"{path}: name: {config.name!r} is also the name of {by_name[config.name]};"
+                    " two configs of one command need two names"
+                )
+            by_name[config.name] = path
+        configs += arms
+    runs = sum(len(config.seeds) for config in configs)
+    if runs > MAX_RUNS:
+        problems.append(f"that is {runs:,} runs; {MAX_RUNS:,} is the most for one command")
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(line for text in problems for line in text.split("\n"))))
+    return configs
+
+
+def load_config(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    seeds: str | None = None,
+    smoke: bool = False,
+) -> Config:
+    """One file that is one arm. Raises ConfigError listing every problem, a line each."""
+    arms = load_arms(path, overrides, name=name, seeds=seeds, smoke=smoke)
+    if len(arms) > 1:
+        raise ConfigError(f"{path}: grid: makes {len(arms):,} arms; choose one by --set, as in {arms[0].name}")
+    return arms[0]
+
+
+def load_arms(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    seeds: str | None = None,
+    smoke: bool = False,
+) -> list[Config]:
+    """One file with its overrides: an arm, or those of its grid. Raises ConfigError listing every problem."""
+    data, lines = read_mapping(path)
+    settings = [(*parse_override(text), f"--set {text}") for text in overrides]
+    if smoke:
+        for key, _, option in settings:
+            if key in SMOKE:
+                raise ConfigError(
+                    f"{option.partition('=')[0]}: --smoke sets it to {SMOKE[key]}; leave one of the two out"
+                )
+    for key, value, _ in settings:
+        if key == "grid":
+            data["grid"] = value
+    settings = [setting for setting in settings if setting[0] != "grid"]
+    if seeds is not None:
+        try:
+            data["seeds"] = parse_seeds(seeds)
+        except ValueError as error:
+            raise ConfigError(f"--seeds {seeds}: {error}") from None
+    axes = _axes(data.pop("grid", {}), path, lines)
+    for key in SMOKE.keys() & axes.keys() if smoke else ():
+        raise ConfigError(f"{_grid_place(path, lines, key)}: {key}: --smoke sets it to {SMOKE[key]}; leave it out")
+    # An option beats the file, a grid too.
+    axes = {key: values for key, values in axes.items() if not any(_within(key, other) for other, *_ in settings)}
+    arms: list[Config] = []
+    problems: dict[str, None] = {}
+    for values in product(*axes.values()):
+        point = [(key, value, _grid_place(path, lines, key)) for key, value in zip(axes, values, strict=True)]
+        try:
+            arms.append(_arm(path, data, lines, point, settings, name=name, smoke=smoke))
+        except ConfigError as error:
+            problems |= dict.fromkeys(str(error).split("\n"))
+            if len(problems) > MAX_PROBLEMS:
+                break
+    if problems:
+        raise ConfigError("\n".join(_at_most(MAX_PROBLEMS, list(problems), path)))
+    return arms
+
+
+Setting = tuple[str, Any, str]  # a dotted key, its value, and what set it
+
+
+def _arm(
+    path: Path,
+    file: dict[str, Any],
+    lines: dict[Location, int],
+    point: Sequence[Setting],
+    settings: Sequence[Setting],
+    *,
+    name: str | None,
+    smoke: bool,
+) -> Config:
+    """The arm of one `point` of the grid, with the command's `settings`."""
+    data = copy.deepcopy(file)
+    origin: dict[Location, str] = {}
+    suffixes: dict[str, str] = {}
+    for key, value, option in [*point, *settings]:
+        location = tuple(key.split("."))
+        _assign(data, location, value, option=option)
+        origin[location] = option
+        suffixes = {old: text for old, text in suffixes.items() if not _within(old, key)}  # they are replaced
+        if key not in NOT_IN_NAME or (key, value, option) in point:
+            suffixes[key] = f",{key}={_plain(value)}"
+    if smoke:
+        for key, value in SMOKE.items():
+            _assign(data, tuple(key.split(".")), value, option="--smoke")
+        if isinstance(held_out := data["data"].get("valid"), int):
+            data["data"]["valid"] = min(held_out, SMOKE["data.valid_limit"])
+        data["smoke"] = True
+    if name is not None:
+        data["name"], origin[("name",)] = name, f"--name {name}"
+        suffixes = {key: suffixes[key] for key, *_ in point if key in suffixes}  # the arms of a grid need several
+    if isinstance(data.setdefault("name", _plain(path.stem).lstrip(".")), str):
+        data["name"] += "".join(suffixes[key] for key in sorted(suffixes))
+    if smoke and isinstance(data["name"], str):
+        data["name"] = data["name"].removesuffix(",smoke") + ",smoke"
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        problems = [relocate(problem) for problem in error.errors(include_url=False)]
+        texts = [f"{place(p['loc'], data, path, lines, origin)}: {explain(p)}" for p in problems]
+        for overridden, option in origin.items():  # another type has other keys
+            if overridden[-1] == "type" and any(p["type"] == "extra_forbidden" for p in problems):
+                key = ".".join(map(str, overridden[:-1]))
+                texts.append(
+                    f"{option}: keeps the other keys of {key}; to replace them all: --set '{key}={{type: ...}}'"
+                )
+        raise ConfigError("\n".join(_at_most(MAX_PROBLEMS, texts, path))) from None
+
+
+def _at_most(most: int, texts: list[str], path: Path) -> list[str]:
+    return texts if len(texts) <= most else [*texts[:most], f"{path}: … and {len(texts) - most} more problems"]
+
+
+def _within(key: str, other: str) -> bool:
+    """Whether setting `other` sets `key` too."""
+    return f"{key}.".startswith(f"{other}.")
+
+
+def _grid_place(path: Path, lines: dict[Location, int], key: str = "") -> str:
+    line = lines.get(("grid", key)) or lines.get(("grid",))
+    return f"{path}{f':{line}' if line else ''}: grid" + (f".{key}" if key and not line else "")
+
+
+def _axes(grid: Any, path: Path, lines: dict[Location, int]) -> dict[str, list[Any]]:
+    """The grid's dotted keys, each with its values. Raises ConfigError listing every problem."""
+    if not isinstance(grid, dict):
+        raise ConfigError(
+            f"{_grid_place(path, lines)}: must map dotted keys to lists, as in"
+            f" {{train.optimizer.lr: [0.1, 0.5]}}; got {show(grid)}"
+        )
+    problems = []
+    for key, values in grid.items():
+        where = f"{_grid_place(path, lines, str(key))}: {show(key)}"
+        if not isinstance(key, str) or not KEY.fullmatch(key):
+            problems.append(f"{where}: is not a dotted key, as in train.optimizer.lr")
+        elif key in ("seeds", "name", "smoke", "grid"):
+            problems.append(
+                f"{where}: cannot vary in a grid" + ("; name them by seeds: 0..9" if key == "seeds" else "")
+            )
+        elif not isinstance(values, list) or not values:
+            problems.append(f"{where}: must be a list of values, as in [0.1, 0.5]; got {show(values)}")
+        elif len({json.dumps(value, sort_keys=True) for value in values}) < len(values):
+            problems.append(f"{where}: names a value twice")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    arms = 1
+    for values in grid.values():
+        arms *= len(values)
+    if arms > MAX_RUNS:
+        raise ConfigError(f"{_grid_place(path, lines)}: makes {arms:,} arms; {MAX_RUNS:,} is the most")
+    return dict(grid)
+
+
+def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+    """The mapping in a YAML file and the line of every key; ConfigError names what is wrong."""
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{path}: is a folder; name a config file in it")
+        raw = read_bounded(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file{_similar_file(path)}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not a config: it {error}") from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from None
+    try:
+        data, lines = strict_yaml.parse(text)
+    except strict_yaml.YamlError as error:
+        raise ConfigError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
+    if data is None:
+        raise ConfigError(f"{path}: is empty; a config needs at least model and train")
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}:1: must be a mapping of keys to values, not {show(data)}")
+    return data, lines
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`train.optimizer.lr=0.5` → the key and the value as YAML reads it."""
+    key, equals, value = text.partition("=")
+    if not equals or not KEY.fullmatch(key):
+        raise ConfigError(f"--set {text}: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5")
+    try:
+        return key, strict_yaml.parse(value)[0]
+    except strict_yaml.YamlError as error:
+        raise ConfigError(f"--set {text}: {error}") from None
+
+
+def _assign(data: dict[str, Any], location: Location, value: Any, *, option: str) -> None:
+    for depth, key in enumerate(location[:-1], start=1):
+        data = data.setdefault(str(key), {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"{option}: {'.'.join(map(str, location[:depth]))} is not a mapping in the file")
+    data[str(location[-1])] = value
+
+
+def _plain(value: Any) -> str:
+    """An override's value as a part of a folder name: 1e-3 → `0.001`, [100, 100] → `100-100`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", value if isinstance(value, str) else json.dumps(value)).strip("-")
+
+
+def _similar_file(path: Path) -> str:
+    try:
+        names = [p.name for p in path.parent.glob("*.y*ml")]
+    except OSError:
+        return ""
+    close = closest(path.name, names)
+    return f"; did you mean {path.parent / close}?" if close else ""

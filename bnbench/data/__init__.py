@@ -1,0 +1,1 @@
+"""Datasets: fetched, verified, kept, and cut into splits and batches."""

@@ -1,0 +1,1 @@
+"""Many runs: what to train, where, and what came of each."""

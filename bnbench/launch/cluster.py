@@ -1,0 +1,284 @@
+"""Many runs on the workers of a Dask scheduler, through joblib's Dask backend.
+
+A worker trains in a scratch folder of its own and sends back the files, which are written here, under
+the run's lock: the machines share nothing but the scheduler. Data is sent to each worker once. A run
+whose worker dies is done again on another; Dask gives up on one that has taken several with it.
+"""
+
+import logging
+import re
+import socket
+import tempfile
+import uuid
+import warnings
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+
+from bnbench.data.datasets import Dataset
+from bnbench.data.splits import Normalized, normalize
+from bnbench.errors import ConfigError, RunError
+from bnbench.launch.prepare import Prepared
+from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, claim
+from bnbench.runs.format import CHECKPOINT, FILES, EpochRow
+from bnbench.runs.write import adopt
+from bnbench.training.events import Began, Event, Notice
+from bnbench.training.experiment import Loaded
+
+try:
+    import distributed
+    from joblib._dask import DaskDistributedBackend
+except ImportError:
+    raise ConfigError("--cluster needs Dask: pip install -e '.[cluster]'") from None
+
+CONNECT_SECONDS = 10
+AHEAD = 64  # runs that are given to the cluster at once, at least, so that workers that join later find some
+TOGETHER = 2  # how often a run is tried beside others; then alone, and then given up
+VERSIONS = ("bnbench", "torch")  # of which every machine must have the same: the bytes depend on them
+EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in (Began, EpochRow, Notice)}
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A dataset as it travels: its name, its SHA-256 and the uint8 arrays of a `Dataset`."""
+
+    name: str
+    sha256: str
+    arrays: dict[str, np.ndarray[Any, Any]]
+
+    def loaded(self, dtype: str) -> Loaded:
+        key = (self.sha256, dtype)
+        images = _normalized.get(key)
+        if images is None:
+            dataset = Dataset(**{name: torch.tensor(array) for name, array in self.arrays.items()})
+            _normalized.clear()  # a worker keeps the last: full MNIST is 220 MB
+            images = _normalized[key] = normalize(dataset, getattr(torch, dtype))
+        return Loaded(self.name, self.sha256, images)
+
+
+_normalized: dict[tuple[str, str], Normalized] = {}
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """The cluster returned nothing of a run, for this reason."""
+
+    reason: str
+
+    @classmethod
+    def by(cls, result: Any) -> "_Lost":
+        error = getattr(result, "exception", result)
+        if isinstance(error, distributed.KilledWorker):
+            return cls("every worker that tried it died, for want of memory or time")
+        text = " ".join(str(error).split()) or type(error).__name__
+        return cls(f"the cluster lost it ({text:.200})")
+
+
+class _Backend(DaskDistributedBackend):  # type: ignore[misc]
+    """joblib's, with two gaps closed: it would wait for ever for a result that is an error of the cluster's, and
+    with a single worker of one thread it would not use the cluster at all.
+    """
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        return max(2, int(super().effective_n_jobs(n_jobs)))
+
+    def submit(self, func: Any, callback: Any = None) -> Any:
+        ((_, (job, *_), _),) = func.items
+
+        def done(result: Any) -> None:
+            # What a task returns comes as a list of one; anything else is the cluster's way of failing.
+            callback(result if isinstance(result, list) else [(job.number, _Lost.by(result), {})])
+
+        future = super().submit(func, done)
+        future.add_done_callback(lambda ended: done(ended.exception()) if ended.exception() else None)
+        return future
+
+
+def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], report: ReportRun) -> Results:
+    """Train the runs on the scheduler's workers; yield what came of each as it ends.
+
+    Raises RunError where there is no scheduler, no worker, or another version than here.
+    """
+    sent: dict[str, Sent] = {
+        ready.config.data.dataset: Sent(
+            ready.config.data.dataset,
+            ready.sha256,
+            {name: tensor.numpy() for name, tensor in ready.dataset.tensors().items()},
+        )
+        for ready in prepared
+    }
+    with _client(address) as client:
+        topic = f"bnbench-{uuid.uuid4()}"
+        client.subscribe_topic(topic, lambda event: report(*_from_message(event[1])))
+        left = {job.number: job for job in jobs}
+        tries = Counter[int]()
+        try:
+            while left:
+                if not client.ncores():
+                    report(next(iter(left)), Notice("waits, for the cluster has no workers left"))
+                    client.wait_for_workers(1)
+                together = [job for job in left.values() if tries[job.number] < TOGETHER]
+                # A run that takes workers with it, and other runs and the data with them, takes no other when alone.
+                with closing(_round(client, together or [next(iter(left.values()))], sent, topic)) as results:
+                    for number, outcome in results:
+                        if isinstance(outcome, _Lost):
+                            tries[number] += 1
+                            if tries[number] <= TOGETHER:
+                                continue
+                            job = left[number]
+                            outcome = Outcome(job.config, job.folder, "failed", trained=True, reason=outcome.reason)
+                        del left[number]
+                        yield number, outcome
+        except OSError:
+            raise RunError(
+                f"the scheduler at {address} is gone, with {len(left)} runs left."
+                " When it is back, the same command trains them"
+            ) from None
+
+
+def _round(
+    client: Any, jobs: Sequence[Job], sent: dict[str, Sent], topic: str
+) -> Generator[tuple[int, Outcome | _Lost], None, None]:
+    """Ask the cluster for every run once."""
+    by_number = {job.number: job for job in jobs}
+    claims: dict[int, ExitStack] = {}  # the locks of the runs that the cluster has
+    settled: list[tuple[int, Outcome]] = []  # that needed no training
+    versions = {package: version(package) for package in VERSIONS}
+
+    def tasks() -> Iterator[Any]:
+        for job in jobs:
+            claims[job.number] = locked = ExitStack()
+            outcome, start = claim(job, locked), {}
+            if outcome is None and not job.anew:
+                try:
+                    start = _files(job.folder)
+                except OSError as error:
+                    reason = f"{error.filename} cannot be read: {error.strerror}"
+                    outcome = Outcome(job.config, job.folder, "failed", trained=False, reason=reason)
+            if outcome is None:
+                yield joblib.delayed(_work)(job, sent[job.config.data.dataset], start, topic, versions)
+            else:
+                claims.pop(job.number).close()
+                settled.append((job.number, outcome))
+
+    backend = _Backend(client=client, scatter=list(sent.values()))
+    parallel = joblib.Parallel(
+        backend=backend,
+        n_jobs=-1,
+        return_as="generator_unordered",
+        batch_size=1,
+        pre_dispatch=max(AHEAD, 2 * sum(client.ncores().values())),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\d+ tasks", UserWarning)  # that an early end waits for none is meant
+        try:
+            with closing(parallel(tasks())) as results:
+                for number, outcome, files in results:
+                    with claims.pop(number):
+                        if files:
+                            outcome = _written(by_number[number], outcome, files)
+                    yield number, outcome
+                    while settled:
+                        yield settled.pop()
+            yield from settled
+        finally:
+            for locked in claims.values():
+                locked.close()
+
+
+def _written(job: Job, outcome: Outcome, files: Files) -> Outcome:
+    try:
+        adopt(job.folder, files)
+    except RunError as error:
+        return replace(outcome, status="failed", reason=str(error))
+    return outcome
+
+
+def _files(folder: Path) -> Files:
+    """What a run's folder holds of the run."""
+    return {name: (folder / name).read_bytes() for name in (*FILES, CHECKPOINT) if (folder / name).is_file()}
+
+
+def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, str]) -> tuple[int, Outcome, Files]:
+    """On a worker: one run, from the files that there are of it to those that come of it."""
+    worker = distributed.get_worker()
+    if different := [package for package in VERSIONS if version(package) != versions[package]]:  # it joined late
+        reason = f"the worker {worker.address} has another {different[0]} than the command"
+        return job.number, Outcome(job.config, job.folder, "failed", trained=False, reason=reason), {}
+    key = worker.get_current_task()
+
+    def report(event: Event) -> None:
+        worker.log_event(topic, {"number": job.number, "event": type(event).__name__, "fields": asdict(event)})
+        task = worker.state.tasks.get(key)
+        if task is None or task.state == "cancelled":
+            raise _Abandoned  # who asked has gone: no further epoch
+
+    with tempfile.TemporaryDirectory(prefix="bnbench-", dir=worker.local_directory) as scratch:
+        here = replace(job, out=Path(scratch), holder="this worker")
+        here.folder.mkdir(parents=True)
+        for name, contents in start.items():
+            (here.folder / name).write_bytes(contents)
+        outcome = attempt(here, data.loaded(job.config.dtype), report)
+        if outcome.reason is not None:
+            outcome = replace(outcome, reason=f"{outcome.reason} (on {worker.address})")
+        return job.number, replace(outcome, folder=job.folder), _files(here.folder)
+
+
+class _Abandoned(BaseException):
+    """The command that asked for the run is gone."""
+
+
+def _from_message(message: dict[str, Any]) -> tuple[int, Event]:
+    return message["number"], EVENTS[message["event"]](**message["fields"])
+
+
+@contextmanager
+def _client(address: str) -> Iterator[Any]:
+    """A client of the scheduler, with at least one worker, of the same versions as here."""
+    advice = "Start one: dask scheduler, and on each machine: dask worker"
+    match = re.fullmatch(r"tcp://(?:\[([0-9a-fA-F:]+)\]|([\w.-]+)):(\d{1,5})", address)
+    if match is None:
+        raise ConfigError(f"--cluster {address}: is not a scheduler's address, as in tcp://host:8786")
+    logging.disable()  # what Dask would say, the outcomes say
+    try:
+        # First by hand: a client that finds nobody does not go away quietly.
+        socket.create_connection((match[1] or match[2], int(match[3])), timeout=CONNECT_SECONDS).close()
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, OverflowError) as error:  # TimeoutError is an OSError
+        logging.disable(logging.NOTSET)
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise RunError(f"no Dask scheduler answers at {address} ({reason}). {advice} {address}") from None
+    try:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise RunError(
+                f"the scheduler at {address} has no workers. On each machine: dask worker {address}"
+            ) from None
+        _same_versions(client.get_versions(packages=VERSIONS))
+        yield client
+    finally:
+        with suppress(OSError):
+            client.close()
+        logging.disable(logging.NOTSET)
+
+
+def _same_versions(there: dict[str, Any]) -> None:
+    for place, about in {"the scheduler": there["scheduler"], **there["workers"]}.items():
+        for package in VERSIONS:
+            found = about["packages"].get(package)
+            if found != version(package):
+                raise RunError(
+                    f"{place} of the cluster has {package} {found or 'not at all'}, here it is {version(package)};"
+                    " install the same on all, for the numbers depend on it"
+                )

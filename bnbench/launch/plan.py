@@ -1,0 +1,76 @@
+"""Which runs a command asks for, and what is there of each already. No torch here, and nothing is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnbench.config.experiment import Config
+from bnbench.errors import ResultsError, RunError
+from bnbench.runs.format import CHECKPOINT, FINISHED, read_run
+from bnbench.runs.lock import held_by
+from bnbench.runs.write import existing_status, run_folder
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run: its config of one seed, its folder, and the status of what is there, if anything is."""
+
+    config: Config
+    folder: Path
+    status: str | None
+
+    @property
+    def label(self) -> str:
+        return label(self.config)
+
+    @property
+    def finished(self) -> bool:
+        return self.status in FINISHED
+
+
+def label(config: Config) -> str:
+    """How a run is called on the screen."""
+    return f"{config.name} seed {config.seed}"
+
+
+def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
+    """Every run of every config, in order. Raises RunError that names every folder that holds something else."""
+    runs, problems = [], []
+    for config in (one for arm in configs for one in arm.one_per_seed()):
+        folder = run_folder(out, config)
+        try:
+            runs.append(Planned(config, folder, None if force else _status(folder, config)))
+        except RunError as error:
+            problems.append(str(error))
+    if problems:
+        raise RunError("\n".join(problems))
+    return runs
+
+
+def _status(folder: Path, config: Config) -> str | None:
+    try:
+        return existing_status(folder, config)
+    except RunError:
+        if held_by(folder) is not None:
+            return None  # another command is writing it just now: the lock will say
+        return existing_status(folder, config)  # or had been
+
+
+def in_words(run: Planned) -> str:
+    """What a command would do about a run, as `--dry-run` says it."""
+    epochs = run.config.train.epochs
+    if run.finished:
+        return f"{run.label}: {run.status} already"
+    if (holder := held_by(run.folder)) is not None:
+        return f"{run.label}: is being trained by {holder}"
+    if run.status is not None and (done := epochs_kept(run.folder)):
+        return f"{run.label}: goes on after epoch {done} of {epochs}"
+    return f"{run.label}: trains {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+def epochs_kept(folder: Path) -> int:
+    """After how many epochs an unfinished run would go on."""
+    try:
+        return len(read_run(folder).rows) if (folder / CHECKPOINT).is_file() else 0
+    except ResultsError:
+        return 0

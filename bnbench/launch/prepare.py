@@ -1,0 +1,93 @@
+"""What a command's runs need before any starts: their device, their dataset, and mnist5k where mnist cannot be had."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from bnbench.config.experiment import IMAGES, Config
+from bnbench.data import datasets
+from bnbench.data.datasets import Dataset
+from bnbench.data.splits import normalize
+from bnbench.errors import ConfigError, DataMissing
+from bnbench.training.experiment import Loaded
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A config with its device resolved and any fallback taken, and its dataset with its SHA-256."""
+
+    config: Config
+    dataset: Dataset
+    sha256: str
+
+
+def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prepared]:
+    """Each config with its dataset; mnist5k stands in, loudly, for an mnist that cannot be had.
+
+    Raises DataError where a dataset is damaged, DataMissing where it is nowhere and nothing may stand in.
+    """
+
+    @cache  # a dataset is read once, and looked for once
+    def find(name: str) -> tuple[Dataset, str] | DataMissing:
+        try:
+            return datasets.load(name, data_folder, say=say)
+        except DataMissing as missing:
+            return missing
+
+    prepared = []
+    for config in configs:
+        found = find(config.data.dataset)
+        if isinstance(found, DataMissing):
+            if config.data.dataset != "mnist" or config.data.fallback == "error":
+                raise found
+            config = on_mnist5k(config)
+            fewer = f" {config.data.valid:,} of the training images are held out." if config.data.valid else ""
+            say(
+                f"WARNING: {found}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
+                f" its numbers are not MNIST's.{fewer} The runs are recorded as {config.name};"
+                " --no-fallback refuses instead."
+            )
+            standing_in = find("mnist5k")
+            assert not isinstance(standing_in, DataMissing), "it comes with the installation"
+            found = standing_in
+        prepared.append(Prepared(config, *found))
+    return prepared
+
+
+def on_mnist5k(config: Config) -> Config:
+    """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
+    settings = config.model_dump()
+    settings["data"]["dataset"] = "mnist5k"
+    train_images, test_images = IMAGES["mnist5k"]
+    held_out = min(settings["data"]["valid"] or 0, test_images)
+    settings["data"]["valid"] = held_out or None
+    limits = {"train_limit": train_images - held_out, "valid_limit": held_out or test_images}
+    for key, images in limits.items():
+        if settings["data"][key] is not None:
+            settings["data"][key] = min(settings["data"][key], images)
+    settings["name"] += ",data.dataset=mnist5k"
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        raise ConfigError(f"{config.name} does not fit mnist5k, which stands in for mnist: {reason}") from None
+
+
+def loader(prepared: Sequence[Prepared]) -> Callable[[str, str], Loaded]:
+    """A function from a dataset's name and a dtype's to its images, normalized; it keeps the last, for the next run."""
+    found: dict[str, tuple[Dataset, str]] = {
+        ready.config.data.dataset: (ready.dataset, ready.sha256) for ready in prepared
+    }
+
+    @lru_cache(maxsize=1)  # full MNIST is 220 MB
+    def load(name: str, dtype: str) -> Loaded:
+        dataset, sha256 = found[name]
+        return Loaded(name, sha256, normalize(dataset, getattr(torch, dtype)))
+
+    return load

@@ -1,0 +1,138 @@
+"""What a person sees of runs: live bars in a terminal or a line an epoch elsewhere, then a line a run."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Column
+
+from bnbench.console import clean, stderr
+from bnbench.runs.format import EpochRow, Run
+from bnbench.training.events import Began, Event, Notice
+
+MIN_WIDTH, WIDE = 60, 80  # narrower, lines are easier to read than bars; and from where there is room for the loss
+
+
+class Progress:
+    """`with Progress(quiet=False) as progress:` then begin, and of each run event …, end; from any thread."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = stderr()
+        self.quiet = quiet
+        self.live = self.console.is_terminal and self.console.width >= MIN_WIDTH and not quiet
+        self._wide = self.console.width >= WIDE
+        self._room = self.console.width - (59 if self._wide else 39)  # what the other columns leave for a run's name
+        self._bars = Bars(
+            SpinnerColumn(),  # an epoch of the CNN takes seconds
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[latest]}", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=self.console,
+            transient=True,
+            redirect_stdout=False,  # stdout is data and may be a file
+            speed_estimate_period=600,  # an epoch may take a minute
+            disable=not self.live,
+        )
+        self._all = self._bars.add_task("", total=None, latest="", visible=False)
+        self._runs: Sequence[tuple[str, int]] = ()
+        self._bar_of: dict[int, TaskID] = {}
+        self._epochs: dict[int, int] = {}  # finished, of each run: one that is done again starts over
+        self._ended_bars: list[TaskID] = []
+        self._ended = self._failed = self._to_train = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def say(self, message: str) -> None:
+        """A notice that stays on the screen; shown even when quiet, since it changes what the numbers mean."""
+        self.console.print(clean(message))
+
+    def begin(self, runs: Sequence[tuple[str, int]], there: set[int]) -> None:
+        """All runs of the command, each with its label and its epochs; those in `there` are complete."""
+        self._runs = runs
+        self._to_train = len(runs) - len(there)
+        epochs = sum(epochs for number, (_, epochs) in enumerate(runs) if number not in there)
+        self._bars.update(self._all, total=epochs, visible=self._to_train > 1)
+        self._describe_all()
+
+    def event(self, number: int, event: Event) -> None:
+        label, epochs = self._runs[number]
+        if isinstance(event, Notice):
+            self.say(f"{label}: {event.text}")
+        elif isinstance(event, Began):
+            if number not in self._bar_of:
+                self._make_room()
+                self._bar_of[number] = self._bars.add_task(_fitted(label, self._room), total=epochs, latest="")
+            self._advance(number, event.epochs, latest="")
+            if event.epochs and not self.live and not self.quiet:
+                self.console.print(f"{label}  goes on after epoch {event.epochs}/{epochs}")
+        else:
+            self._row(number, event)
+
+    def _row(self, number: int, row: EpochRow) -> None:
+        label, epochs = self._runs[number]
+        loss = f"loss {row.train_loss:.4f}  valid " if self._wide else ""
+        latest = f"{loss}{100 * row.valid_accuracy:5.2f} %"
+        self._advance(number, row.epoch, latest)
+        if not self.live and not self.quiet:
+            self.console.print(
+                f"{label}  epoch {row.epoch}/{epochs}"
+                f"  train loss {row.train_loss:.6f} acc {100 * row.train_accuracy:.2f} %"
+                f"  valid loss {row.valid_loss:.6f} acc {100 * row.valid_accuracy:.2f} %"
+                f"  {row.train_seconds + row.valid_seconds:.1f} s"
+            )
+
+    def _advance(self, number: int, epochs: int, latest: str) -> None:
+        self._bars.update(self._bar_of[number], completed=epochs, latest=latest)
+        self._bars.update(self._all, advance=epochs - self._epochs.get(number, 0))
+        self._epochs[number] = epochs
+
+    def end(self, number: int, status: str, reason: str | None) -> None:
+        """One run has ended, by itself or not."""
+        self._ended += 1
+        bar = self._bar_of.pop(number, None)
+        if bar is not None:
+            self._bars.stop_task(bar)
+            self._ended_bars.append(bar)
+        if status == "failed":
+            self._failed += 1
+            self.say(f"{self._runs[number][0]} failed: {reason}")
+        self._describe_all()
+
+    def _describe_all(self) -> None:
+        failed = f", {self._failed} failed" if self._failed else ""
+        self._bars.update(self._all, description=f"{self._ended} of {self._to_train} runs{failed}")
+
+    def _make_room(self) -> None:
+        """Drop the oldest bars of ended runs where the screen has no line left."""
+        while self._ended_bars and len(self._ended_bars) + len(self._bar_of) + 3 > self.console.height:
+            self._bars.remove_task(self._ended_bars.pop(0))
+
+
+def _fitted(label: str, room: int) -> str:
+    """A label in at most `room` characters, its end kept, for the seed is there."""
+    end = room // 2
+    return label if len(label) <= room else f"{label[: room - end - 1]}…{label[-end:]}"
+
+
+def result_line(run: Run) -> str:
+    """What `bnbench run` prints for one finished run."""
+    what = f"{run.name} seed {run.seed}"
+    if run.status == "diverged":
+        return f"{what}: diverged in epoch {len(run.rows)} → {run.path}"
+    best = max(run.rows, key=lambda row: row.valid_accuracy)
+    test = f", test accuracy {100 * run.test.accuracy:.2f} %" if run.test else ""
+    return (
+        f"{what}: valid accuracy {100 * run.rows[-1].valid_accuracy:.2f} % after epoch {len(run.rows)}"
+        f" (best {100 * best.valid_accuracy:.2f} %, epoch {best.epoch}){test} → {run.path}"
+    )

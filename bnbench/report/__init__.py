@@ -1,0 +1,1 @@
+"""What a comparison shows: tables, sentences, pictures, a page, gates. No torch."""

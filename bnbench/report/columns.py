@@ -1,0 +1,287 @@
+"""The columns of a comparison: for each its heading, its cell for people, its fields for machines, its order.
+
+Metrics are percent on screen and fractions for machines. A spread that cannot be known, as of one seed, is
+left out on screen and empty for machines, never 0.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from bnbench.analysis.compare import Question, Row, Table
+from bnbench.analysis.statistics import Difference, Mean
+from bnbench.errors import ConfigError
+
+NOTHING = "–"
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `order` sorts the best, or the least, first; None comes last."""
+
+    heading: str
+    cell: Callable[[Row], str]
+    fields: Callable[[Row], dict[str, Any]]
+    order: Callable[[Row], Any]
+    is_setting: bool = False  # of the config
+
+
+def choose(
+    table: Table, names: Sequence[str] | None, *, only_changed: bool = True, empty: bool = False
+) -> dict[str, Column]:
+    """The columns to show, by name: the arm, then those named, or all that have something to say.
+
+    Machines get the `empty` ones too, so that fields do not come and go. Of the config, those settings say
+    something that differ between the arms that have them, or with `only_changed` false, all.
+    """
+    results, config = _results(table), _config(table)
+    if names is not None:
+        return {"arm": ARM, **{name: column for name in names if (column := {**results, **config}.get(name))}}
+    said = {
+        name: column
+        for name, column in results.items()
+        if empty or any(column.cell(row) not in (NOTHING, BASELINE) for row in table.rows)
+    }
+    changed = {k: c for k, c in config.items() if not only_changed or len(_settings(table, k)) > 1}
+    return {"arm": ARM, **said, **changed}
+
+
+def available(table: Table) -> dict[str, Column]:
+    """Every column that there is, but the arm's name."""
+    return {**_results(table), **_config(table)}
+
+
+def arrange(table: Table, sort: str | None, top: int | None) -> Table:
+    """The rows of each baseline sorted by a column (`-name`: reversed), and of them the first `top`, with it."""
+    if sort is None and top is not None:
+        sort = "value"
+    column = {"arm": ARM, **available(table)}.get(sort.removeprefix("-")) if sort is not None else None
+    rows = []
+    for _, group in groupby(table.rows, key=lambda row: id(row.baseline)):
+        family = list(group)
+        if column is not None:
+            order, reverse = column.order, str(sort).startswith("-")
+            known = sorted((row for row in family if order(row) is not None), key=order, reverse=reverse)
+            family = [*known, *(row for row in family if order(row) is None)]
+        rows += [row for place, row in enumerate(family) if top is None or place < top or row.is_baseline]
+    return replace(table, rows=rows)
+
+
+def check_names(tables: Sequence[Table], names: Sequence[str]) -> None:
+    """Raises ConfigError for a column that no table has."""
+    known = dict.fromkeys(["arm", *(name for table in tables for name in available(table))])
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the columns are {', '.join(known)}"
+            raise ConfigError(f"there is no column {name!r}; {hint}")
+
+
+ARM = Column(
+    "arm",
+    lambda row: row.arm.label,
+    lambda row: {"arm": row.arm.name, "digest": row.arm.digest},
+    lambda row: row.arm.label,
+)
+
+
+def _results(table: Table) -> dict[str, Column]:
+    question, loss = table.question, table.question.is_loss
+    per_epoch = not question.metric.startswith("test_")
+    what = metric_words(question.metric)
+    at = f"epoch {question.at}" if isinstance(question.at, int) else question.at
+    columns = {
+        "seeds": SEEDS,
+        "value": _mean_column(f"{at} {what}", question.column, lambda row: row.value, loss=loss),
+        "difference": _difference_column(loss),
+        "p": P,
+    }
+    if question.bootstrap:
+        columns["bootstrap"] = BOOTSTRAP
+    if table.group.held_out and question.metric != "test_accuracy":
+        columns["test"] = _mean_column("test %", "test_accuracy", lambda row: row.test, loss=False)
+    if question.at != "best" and per_epoch:
+        columns["best"] = _mean_column(f"best {what}", f"best_{question.metric}", lambda row: row.best, loss=loss)
+    if question.target is not None and per_epoch:
+        columns |= _target_columns(question, table.group.epochs)
+    if question.early and per_epoch:
+        n = min(question.early, table.group.epochs)
+        heading = f"epochs 1-{n} {what}" if n > 1 else f"epoch 1 {what}"
+        columns["early"] = _mean_column(heading, f"early_{question.metric}", lambda row: row.early, loss=loss)
+    return {**columns, "seconds": SECONDS, "parameters": PARAMETERS}
+
+
+def metric_words(metric: str) -> str:
+    """valid_accuracy → valid %; train_loss → train loss."""
+    return metric.replace("_accuracy", " %").replace("_", " ")
+
+
+def number(value: float, *, loss: bool = False) -> str:
+    return f"{value:.4f}" if loss else f"{100 * value:.2f}"
+
+
+def signed(value: float, *, loss: bool = False) -> str:
+    text = number(value, loss=loss)
+    return text if text.startswith("-") or not float(text) else f"+{text}"
+
+
+def interval(low: float, high: float, *, loss: bool = False) -> str:
+    return f"[{signed(low, loss=loss)}, {signed(high, loss=loss)}]"
+
+
+def p_text(p: float) -> str:
+    return "<0.001" if p < 0.0005 else f"{p:.3f}"
+
+
+def mean_text(mean: Mean | None, *, loss: bool = False) -> str:
+    """97.30 ± 0.19; without an interval where there is none."""
+    if mean is None:
+        return NOTHING
+    return number(mean.mean, loss=loss) + ("" if mean.half is None else f" ± {number(mean.half, loss=loss)}")
+
+
+def difference_text(gap: Difference | None, *, apart: bool, seeds: int, loss: bool = False) -> str:
+    """-0.48 [-0.75, -0.20], or ~ and the interval; what is not of as many pairs as the arm has `seeds` says so."""
+    if gap is None:
+        return NOTHING
+    text = signed(gap.mean, loss=loss)
+    if gap.low is not None and gap.high is not None:
+        text = f"{text if apart else '~'} {interval(gap.low, gap.high, loss=loss)}"
+    if not gap.paired:
+        return f"{text} unpaired"
+    return text if gap.n == seeds else f"{text} ({gap.n} pair{'s' if gap.n > 1 else ''})"
+
+
+def _mean_column(heading: str, field: str, get: Callable[[Row], Mean | None], *, loss: bool) -> Column:
+    def cell(row: Row) -> str:
+        return mean_text(get(row), loss=loss)
+
+    def fields(row: Row) -> dict[str, Any]:
+        mean = get(row)
+        values = (mean.mean, mean.sd, mean.low, mean.high) if mean else (None,) * 4
+        return dict(zip((field, f"{field}_sd", f"{field}_low", f"{field}_high"), values, strict=True))
+
+    def order(row: Row) -> float | None:
+        mean = get(row)
+        return None if mean is None else mean.mean if loss else -mean.mean
+
+    return Column(heading, cell, fields, order)
+
+
+def _difference_column(loss: bool) -> Column:
+    def cell(row: Row) -> str:
+        if row.is_baseline:
+            return BASELINE
+        return difference_text(row.difference, apart=row.told_apart, seeds=len(row.arm.complete), loss=loss)
+
+    def fields(row: Row) -> dict[str, Any]:
+        gap = row.difference
+        return {
+            "baseline": row.baseline and row.baseline.label,
+            "paired": gap and gap.paired,
+            "pairs": gap and (gap.n if gap.paired else None),
+            "difference": gap and gap.mean,
+            "difference_low": gap and gap.low,
+            "difference_high": gap and gap.high,
+        }
+
+    return Column("difference", cell, fields, lambda row: row.difference and row.difference.mean * (1 if loss else -1))
+
+
+def _target_columns(question: Question, epochs: int) -> dict[str, Column]:
+    assert question.target is not None
+    target = number(question.target, loss=question.is_loss) + ("" if question.is_loss else " %")
+
+    def median(value: float, text: str) -> str:
+        return text if math.isfinite(value) else f">{epochs} epochs"
+
+    def cell(row: Row) -> str:
+        if row.reached is None:
+            return NOTHING
+        return f"{row.reached.k} of {row.reached.n}, {median(row.reached.epochs, f'epoch {row.reached.epochs:g}')}"
+
+    def fields(row: Row) -> dict[str, Any]:
+        reached = row.reached
+        known = reached and math.isfinite(reached.epochs)
+        return {
+            "target": question.target,
+            "reached": reached and reached.k,
+            "reached_of": reached and reached.n,
+            "epochs_to_target": reached.epochs if reached and known else None,
+            "seconds_to_target": reached.seconds if reached and known else None,
+        }
+
+    return {
+        "target": Column(f"reached {target}", cell, fields, lambda row: row.reached and row.reached.epochs),
+        "target_seconds": Column(
+            f"s to {target}",
+            lambda row: NOTHING if row.reached is None else median(row.reached.seconds, f"{row.reached.seconds:.1f}"),
+            lambda row: {},  # with the target's
+            lambda row: row.reached and row.reached.seconds,
+        ),
+    }
+
+
+SEEDS = Column(
+    "seeds",
+    lambda row: row.arm.counts,
+    lambda row: {
+        "seeds": len(row.arm.complete),
+        "diverged": len(row.arm.diverged),
+        "unfinished": len(row.arm.unfinished),
+    },
+    lambda row: -len(row.arm.complete),
+)
+P = Column(
+    "p (Holm)",
+    lambda row: NOTHING if row.p_holm is None else p_text(row.p_holm),
+    lambda row: {"p": row.difference and row.difference.p, "p_holm": row.p_holm},
+    lambda row: row.p_holm,
+)
+BOOTSTRAP = Column(
+    "test %, seeds x images",
+    lambda row: interval(*row.bootstrap) if row.bootstrap else NOTHING,
+    lambda row: dict(zip(("bootstrap_low", "bootstrap_high"), row.bootstrap or (None, None), strict=True)),
+    lambda row: row.bootstrap and -sum(row.bootstrap),
+)
+SECONDS = Column(
+    "s/epoch",
+    lambda row: NOTHING if row.epoch_seconds is None else f"{row.epoch_seconds:.2f}",
+    lambda row: {"epoch_seconds": row.epoch_seconds},
+    lambda row: row.epoch_seconds,
+)
+PARAMETERS = Column(
+    "params",
+    lambda row: f"{row.parameters:,}",
+    lambda row: {"parameters": row.parameters},
+    lambda row: row.parameters,
+)
+
+
+def _config(table: Table) -> dict[str, Column]:
+    """A column for each setting that any arm has, in the order of a config file."""
+    keys = dict.fromkeys(key for row in table.rows for key in row.arm.config)
+
+    def column(key: str) -> Column:
+        def cell(row: Row) -> str:
+            value = row.arm.config.get(key, "")
+            return value if isinstance(value, str) else json.dumps(value)
+
+        def order(row: Row) -> tuple[bool, Any] | None:
+            value = row.arm.config.get(key)
+            is_number = isinstance(value, int | float)
+            return None if value is None else (not is_number, value if is_number else str(value))
+
+        return Column(key, cell, lambda row: {key: row.arm.config.get(key)}, order, is_setting=True)
+
+    return {key: column(key) for key in keys}
+
+
+def _settings(table: Table, key: str) -> set[str]:
+    """The different values of a setting among the arms that have it."""
+    return {json.dumps(row.arm.config[key]) for row in table.rows if key in row.arm.config}

@@ -1,0 +1,144 @@
+"""`--fail-if "valid_accuracy < 0.97"`: conditions on every arm of a comparison, as for CI."""
+
+import json
+import math
+import operator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnbench.analysis.compare import METRICS, Question, Row, Table, mean_of
+from bnbench.errors import ConfigError
+from bnbench.files import read_bounded
+from bnbench.report.columns import Column, available
+from bnbench.report.tables import JSON_SCHEMA_VERSION
+
+HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+MAX_BYTES = 100_000_000
+NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+GATE = re.compile(
+    rf"\s*(?P<field>[a-z][a-z0-9_.]*)\s*(?P<sign><=?|>=?)\s*(?:(?P<number>{NUMBER})|(?P<file>\S.*?)(?:\s+(?P<plus>[-+]\s*{NUMBER}))?)\s*"
+)
+EXAMPLES = 'as in "valid_accuracy < 0.97", or against saved JSON, "valid_accuracy < saved.json - 0.002"'
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The comparison fails where `field sign limit` holds for any arm; with `saved`, limit is added to its value."""
+
+    text: str
+    field: str
+    sign: str
+    limit: float
+    saved: dict[tuple[Any, ...], dict[str, Any]] | None  # an arm's fields, by `_identity`
+
+
+def parse_gate(text: str) -> Gate:
+    """Raises ConfigError where `text` is no condition, or its file is no saved comparison."""
+    found = GATE.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"--fail-if {text}: must be FIELD < NUMBER, {EXAMPLES}")
+    field, sign = found["field"], found["sign"]
+    limit = float((found["number"] or found["plus"] or "0").replace(" ", ""))
+    if not math.isfinite(limit):
+        raise ConfigError(f"--fail-if {text}: must have a finite number")
+    if found["number"] and field.endswith("accuracy") and not 0 <= limit <= 1:
+        raise ConfigError(f"--fail-if {text}: accuracies are fractions here: write 0.97 for 97 %")
+    saved = None if found["file"] is None else _read_saved(text, Path(found["file"]))
+    return Gate(text, field, sign, limit, saved)
+
+
+def failures(gate: Gate, tables: Sequence[Table], notes: list[str]) -> Iterator[str]:
+    """A sentence for each arm that fails, cannot be judged, or was saved and is gone; `notes` has those that are new.
+
+    Raises ConfigError for an unknown field.
+    """
+    missing = dict(gate.saved or {})
+    _check_field(gate, tables)
+    for table in tables:
+        columns, name = available(table), _full_name(gate.field, table)
+        if gate.field not in METRICS and name not in _fields(columns, table.rows[0]):
+            continue  # as test accuracy, of runs that hold no images out
+        compared = {key: column for key, column in columns.items() if key in ("difference", "p", "bootstrap")}
+        without_baseline = _fields(compared, table.rows[0])
+        for row in table.rows:
+            value = _value(gate, row, columns, table.question)
+            if row.is_baseline and name in without_baseline:
+                continue  # it is compared with nothing
+            limit: float | None = gate.limit
+            if gate.saved is not None:
+                then = missing.pop(_identity(vars(table.group), row.arm.name, row.arm.digest), None)
+                if then is None:
+                    notes.append(
+                        f"--fail-if {gate.text}: {row.arm.label} is not in the saved comparison, so not judged"
+                    )
+                    continue
+                number = then.get(name)
+                limit = number + gate.limit if _is_number(number) else None
+            if value is None or limit is None:
+                where = "" if value is None else " in the saved one"
+                yield f"{gate.text}: {row.arm.label} has no {name} to judge{where}"
+            elif HOLDS[gate.sign](value, limit):
+                yield f"{gate.text}: {row.arm.label} has {name} {value:.6g}"
+    for identity in missing:
+        yield f"{gate.text}: {identity[-2]} is in the saved comparison and not in this one"
+
+
+def _full_name(field: str, table: Table) -> str:
+    """valid_accuracy is final_valid_accuracy, or what --at says."""
+    return table.question.of(field).column if field in METRICS else field
+
+
+def _check_field(gate: Gate, tables: Sequence[Table]) -> None:
+    """Raises ConfigError where no table has a number of that name."""
+    numbers = dict.fromkeys(METRICS)
+    for table in tables:
+        columns = available(table)
+        for row in table.rows:
+            fields = _fields(columns, row)
+            if gate.field in METRICS or fields.get(gate.field, "") is None or _is_number(fields.get(gate.field)):
+                return
+            numbers |= dict.fromkeys(key for key, value in fields.items() if _is_number(value))
+    raise ConfigError(f"--fail-if {gate.text}: there is no number {gate.field}; there are {', '.join(numbers)}")
+
+
+def _fields(columns: dict[str, Column], row: Row) -> dict[str, Any]:
+    return {key: value for column in columns.values() for key, value in column.fields(row).items()}
+
+
+def _value(gate: Gate, row: Row, columns: dict[str, Column], question: Question) -> float | None:
+    if gate.field in METRICS:
+        mean = mean_of(row.arm, question.of(gate.field))
+        return mean.mean if mean else None
+    value = _fields(columns, row)[gate.field]
+    return float(value) if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _identity(group: dict[str, Any], arm: Any, digest: Any) -> tuple[Any, ...]:
+    keys = ("smoke", "dataset_sha256", "train_images", "valid_images", "held_out", "epochs")
+    return (*(str(group.get(key)) for key in keys), str(arm), str(digest))
+
+
+def _read_saved(text: str, path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
+    try:
+        saved = json.loads(read_bounded(path, MAX_BYTES))
+        if not 1 <= saved["schema_version"] <= JSON_SCHEMA_VERSION:
+            raise ConfigError(f"--fail-if {text}: {path} was written by a newer bnbench; update to read it")
+        arms = {
+            _identity(group, arm["arm"], arm["digest"]): dict(arm) for group in saved["groups"] for arm in group["arms"]
+        }
+    except OSError as error:
+        raise ConfigError(f"--fail-if {text}: {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConfigError(
+            f"--fail-if {text}: {path} is no saved comparison; bnbench compare PATH --format json makes one"
+        ) from None
+    if not arms:
+        raise ConfigError(f"--fail-if {text}: {path} holds no arm")
+    return arms

@@ -1,0 +1,277 @@
+"""A comparison → one HTML page that needs nothing else: tables, pictures, environment, configs, commands.
+
+Whatever a file of results says is text to this page: every value that the template prints has its control
+characters shown and its HTML escaped. The pictures are SVG inside the page, coloured by its style sheet. No torch.
+"""
+
+import io
+import json
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from textwrap import wrap
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnbench import __version__
+from bnbench.analysis.arms import Arm, Comparison, seed_ranges
+from bnbench.analysis.compare import Row, Table
+from bnbench.config.strict_yaml import dump
+from bnbench.console import clean, inert
+from bnbench.errors import ResultsError
+from bnbench.report import plots
+from bnbench.report.columns import choose
+from bnbench.report.plots import Key, Picture
+from bnbench.report.sentences import summary
+from bnbench.runs.format import Run, run_config
+
+# Colours of the pictures → variables of the style sheet, with their values in light and dark.
+COLOURS = {
+    plots.INK: ("ink", plots.INK, "#e4e7eb"),
+    plots.RULE: ("rule", plots.RULE, "#434a54"),
+    plots.BASELINE: ("baseline", plots.BASELINE, "#d4d9e0"),
+    **{
+        light: (f"series{place}", light, dark)
+        for place, (light, dark) in enumerate(zip(plots.SERIES, plots.SERIES_ON_DARK, strict=True), start=1)
+    },
+}
+MOST = 30  # things of the environment, and different values of each
+
+
+def page(comparison: Comparison, tables: Sequence[Table], options: Sequence[str] = ()) -> str:
+    """The whole page. `options` are those of the command, for how to reproduce it."""
+    arms = [row.arm for table in tables for row in table.rows]
+    columns = [choose(table, None, only_changed=True) for table in tables]
+    configs = list(_configs(arms))
+    numbers = count(1)
+
+    def inline(figure: Figure, title: str = "", text: str = "") -> Markup:
+        return inline_svg(render(figure, "svg").decode(), f"f{next(numbers)}", title, text)
+
+    with plots.style():
+        html = (
+            _environment()
+            .get_template("report.html.j2")
+            .render(
+                groups=[_group(table, of, inline) for table, of in zip(tables, columns, strict=True)],
+                best=any("best" in of for of in columns),
+                notes=comparison.notes,
+                environment=environment([run for arm in arms for run in (*arm.complete, *arm.diverged)]),
+                configs=configs,
+                commands=_commands(configs, options),
+                version=__version__,
+                colours=list(COLOURS.values()),
+            )
+        )
+    return html.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no character
+
+
+def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
+    """The pictures one by one, each with its title and legend, as SVG and PNG: names of files and their contents."""
+    for number, table in enumerate(tables, start=1):
+        group = f"{number}-{'smoke-' if table.group.smoke else ''}{table.group.dataset}-{table.group.epochs}-epochs"
+        places = count(1)
+        for family in _families(table):
+            for picture in [*(picture for _, pictures in family.curves for picture in pictures), *family.strips]:
+                name = f"{group}-{next(places):02}-{picture.name}"
+                with plots.style():
+                    figure = standalone(picture, table.group.title())
+                    images = [(f"{name}.{form}", render(figure, form, "white")) for form in ("svg", "png")]
+                yield from images
+
+
+@dataclass(frozen=True)
+class Family:
+    """The pictures of the arms that share a baseline: of few arms at a time the curves, of more the strips."""
+
+    baseline: str | None
+    curves: list[tuple[list[Row], list[Picture]]]
+    strips: list[Picture]
+
+
+def _families(table: Table) -> Iterator[Family]:
+    for rows in plots.families(table):
+        parts = plots.cut(rows, plots.STRIPS)
+        strips = [draw(part, table) for part in parts for draw in (plots.points, plots.differences)]
+        yield Family(
+            rows[0].baseline.label if rows[0].baseline else None,
+            [(part, list(plots.curves(part))) for part in plots.cut(rows, plots.LINES)],
+            [picture for picture in strips if picture],
+        )
+
+
+def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup]) -> dict[str, Any]:
+    def shown(picture: Picture) -> dict[str, Any]:
+        return {"title": picture.title, "svg": inline(picture.draw(), picture.title, picture.text)}
+
+    families = [
+        {
+            "baseline": family.baseline,
+            "curves": [
+                {
+                    "legend": [(key, inline(swatch(key)) if key.look else "") for key in plots.keys(rows)],
+                    "pictures": list(map(shown, pictures)),
+                }
+                for rows, pictures in family.curves
+            ],
+            "strips": list(map(shown, family.strips)),
+        }
+        for family in _families(table)
+    ]
+    return {
+        "title": table.group.title(),
+        "sha256": table.group.dataset_sha256,
+        "headings": {name: column.heading for name, column in columns.items()},
+        "bodies": [
+            [(row.is_baseline, {name: column.cell(row) for name, column in columns.items()}) for row in rows]
+            for rows in plots.families(table)
+        ],
+        "sentences": summary(table),
+        "families": families,
+    }
+
+
+def environment(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """What the runs were made with: of each thing its values, the most frequent first, with counts if they differ."""
+    names = dict.fromkeys(name for run in runs for name in run.provenance)
+    rows = []
+    for name in list(names)[:MOST]:
+        counts = Counter(_value(run.provenance.get(name)) for run in runs)
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        values = [value if len(counts) == 1 else f"{value} ({n} of {len(runs)} runs)" for value, n in ordered[:MOST]]
+        rows.append((inert(name), values + [f"and {len(ordered) - MOST} more"] * (len(ordered) > MOST)))
+    return rows
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "not known"
+    return inert(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """A config as `bnbench run` takes it, of one arm with all of its seeds. `text` is None where it is not known."""
+
+    label: str
+    name: str
+    seeds: str
+    text: str | None
+    folder: str  # to keep apart what would be written to one place
+
+
+def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
+    taken: set[str] = set()
+    for arm in arms:
+        again = next(suffix for n in count(1) if arm.name + (suffix := f"-{n}" if n > 1 else "") not in taken)
+        taken.add(arm.name + again)
+        seeds = sorted({run.seed for run in arm.runs()})
+        text = None
+        if arm.config:  # which is empty where the config is not one
+            try:
+                text = dump({**run_config(arm.runs()[0].path), "seeds": seeds})
+            except ResultsError:
+                text = None
+        yield ConfigFile(arm.label, f"{arm.name}{again}.yaml", seed_ranges(seeds), text, f"results{again}")
+
+
+def _commands(configs: Iterable[ConfigFile], options: Sequence[str]) -> list[str]:
+    folders: dict[str, list[str]] = {}
+    for config in configs:
+        if config.text is not None:
+            folders.setdefault(config.folder, []).append(config.name)
+    runs = [["bnbench", "run", *names, "--out", folder] for folder, names in folders.items()]
+    return [shlex.join(command) for command in (*runs, ["bnbench", "report", *folders, *options])]
+
+
+def _environment() -> Environment:
+    def plain(value: Any) -> Any:
+        return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
+
+    environment = Environment(
+        loader=PackageLoader("bnbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(text: str) -> Markup:
+    """`text` that may break where a long name has its parts."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._,=])(?=.)", clean(text)))
+
+
+# Pictures → SVG and PNG.
+
+
+def render(figure: Figure, form: str, background: str = "none") -> bytes:
+    """No date and no version are in it: the same picture is the same bytes."""
+    buffer = io.BytesIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None} if form == "svg" else {"Software": None}
+    figure.savefig(buffer, format=form, metadata=nothing, dpi=200 if form == "png" else "figure", facecolor=background)
+    return buffer.getvalue()
+
+
+def inline_svg(text: str, prefix: str, title: str = "", description: str = "") -> Markup:
+    """An SVG of matplotlib's as a part of a page: ids of its own, colours of the style sheet, and a text alternative.
+
+    Without a title it is decoration.
+    """
+    box = re.search(r'viewBox="[0-9. ]+"', text)
+    assert box is not None
+    body = text[text.index(">", box.end()) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<defs>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(r"\n\s*", "\n", body)
+    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', body))
+    body = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
+    body = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", body).replace("xlink:href", "href")
+    body = re.sub(
+        r"(?<=: )#[0-9a-f]{6}(?=[;\"])", lambda m: f"var(--{COLOURS[m[0]][0]})" if m[0] in COLOURS else m[0], body
+    )
+    if not title:
+        return Markup(f'<svg {box[0]} aria-hidden="true">{body}')
+    said = (escape(clean(text)) for text in (title, description))
+    head = '<title id="{0}-t">{1}</title><desc id="{0}-d">{2}</desc>'.format(prefix, *said)
+    return Markup(f'<svg {box[0]} role="img" aria-labelledby="{prefix}-t {prefix}-d">{head}{body}')
+
+
+def swatch(key: Key) -> Figure:
+    """The sample of a line, for a legend outside of the pictures."""
+    figure = Figure((0.55, 0.16))
+    line = Line2D([0.04, 0.5, 0.96], [0.5] * 3, **(key.look or {}), linewidth=1.6, markersize=4.4, markevery=[1])
+    figure.add_artist(line)
+    return figure
+
+
+def standalone(picture: Picture, group: str) -> Figure:
+    """The picture with all that it needs to stand alone: its title, the group and the legend."""
+    figure = picture.draw()
+    (axes,) = figure.axes
+    width, height = figure.get_size_inches()
+    title, under = wrap(picture.title, int(width * 15)), wrap(group, int(width * 15))
+    above = 0.16 * len(title) + 0.15 * len(under) + 0.1
+    below = 0.17 * len(picture.keys) + 0.05
+    whole = height + above + below
+    x, y, w, h = axes.get_position().bounds
+    axes.set_position((x, (y * height + below) / whole, w, h * height / whole))
+    figure.set_size_inches(width, whole)
+    figure.text(0.1 / width, 1 - 0.07 / whole, "\n".join(title), va="top", fontsize=9)
+    figure.text(0.1 / width, 1 - (0.1 + 0.16 * len(title)) / whole, "\n".join(under), va="top", fontsize=8)
+    if picture.keys:
+        handles = [
+            Line2D([], [], **(key.look or {"linestyle": ""}), linewidth=1.4, markersize=3.6) for key in picture.keys
+        ]
+        labels = [plots.drawn(key.label, key.note) for key in picture.keys]
+        figure.legend(handles, labels, loc="lower left", frameon=False, fontsize=8, labelspacing=0.25, handlelength=3.6)
+    return figure

@@ -1,0 +1,95 @@
+"""One config or one run in full: `bnbench show`."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from bnbench.config.strict_yaml import dump
+from bnbench.console import inert
+from bnbench.runs.format import Run, read_json, run_config
+
+JSON_SCHEMA_VERSION = 1
+FIRST = 10  # values of each tensor, as the tutorial prints of its moving average
+SYMBOLS = {"weight": "γ (weight)", "bias": "β (bias)"}
+
+Layers = dict[str, dict[str, list[float]]]  # of each norm layer, each tensor flattened
+
+
+def print_run(run: Run, layers: Layers, console: Console) -> None:
+    """Status and metrics, where it came from, its config, and what its norm layers hold."""
+    console.print(
+        f"{run.name}, seed {run.seed}: {run.status} after {len(run.rows)} of {run.epochs} epochs", style="bold"
+    )
+    about = read_json(run.path)
+    facts = {
+        "folder": run.path,
+        "data": f"{run.dataset}, {run.train_images:,} training and {run.valid_images:,} validation images"
+        + (f" held out, {run.test.images:,} test images" if run.test else ""),
+        "dataset's SHA-256": run.dataset_sha256,
+        "config's SHA-256": run.digest,
+        "parameters": f"{run.parameters:,}",
+        "started": about.get("started"),
+        "ended": about.get("ended"),
+        **({"reason": about["reason"]} if "reason" in about else {}),
+        **_metrics(run),
+        **run.provenance,
+    }
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in facts.items():
+        grid.add_row(inert(name), inert(value))
+    console.print(grid)
+    console.print("\nconfig", style="bold")
+    console.print(dump(run_config(run.path)).rstrip())
+    for layer, tensors in layers.items():
+        console.print(f"\n{inert(layer)}", style="bold")
+        for name, values in tensors.items():
+            console.print(_tensor(name, values))
+
+
+def _metrics(run: Run) -> dict[str, str]:
+    if not run.rows:
+        return {}
+    last, best = run.rows[-1], max(run.rows, key=lambda row: row.valid_accuracy)
+    shown = {
+        "training, last epoch": f"loss {last.train_loss:.4f}, accuracy {100 * last.train_accuracy:.2f} %",
+        "validation, last epoch": f"loss {last.valid_loss:.4f}, accuracy {100 * last.valid_accuracy:.2f} %",
+        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch} (chosen on it)",
+    }
+    if run.test:
+        shown["test"] = f"loss {run.test.loss:.4f}, accuracy {100 * run.test.accuracy:.2f} %"
+    return shown
+
+
+def _tensor(name: str, values: list[float]) -> str:
+    title = inert(SYMBOLS.get(name, name))
+    if len(values) < 2:
+        return f"{title}: {', '.join(f'{value:g}' for value in values)}"
+    first = ", ".join(f"{value:.4g}" for value in values[:FIRST])
+    more = f", … {len(values):,} in all" if len(values) > FIRST else ""
+    spread = f"min {min(values):.4g}, mean {sum(values) / len(values):.4g}, max {max(values):.4g}"
+    return f"{title}: {first}{more}; {spread}"
+
+
+def run_as_json(run: Run, layers: Layers) -> str:
+    """run.json, the config, the metrics of every epoch and every value of the norm layers."""
+    value: dict[str, Any] = {
+        "schema_version": JSON_SCHEMA_VERSION,
+        "run": read_json(run.path),
+        "config": run_config(run.path),
+        "epochs": [vars(row) for row in run.rows],
+        "norms": layers,
+    }
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    """None for what is not a finite number, JSON being strict."""
+    if isinstance(value, dict):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value

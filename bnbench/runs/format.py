@@ -1,0 +1,278 @@
+"""The on-disk format of a run, and how it is read back. write.py writes it. No torch here.
+
+    results/<name>/seed-<n>/
+      config.yaml   the resolved config, every default written out; `bnbench run` takes it as it is
+      metrics.csv   METRICS, a row an epoch; the same bytes at every rerun
+      timing.csv    TIMING, a row an epoch
+      mistakes.csv  MISTAKES, a row for each test image that the final network gets wrong
+      run.json      status, config and its digest, data, parameters, provenance, final (and test) metrics
+      model.pt      final weights (a state_dict)
+      checkpoint    until it is finished: the state after its last epoch, of which the CSVs are made
+
+Every file is replaced as a whole. run.json says "running" before training starts, and its last
+status is written when all else is in place, so a run that reads as complete is complete.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bnbench.config import strict_yaml
+from bnbench.config.experiment import MAX_NAME, MAX_SEED, NAME
+from bnbench.errors import ResultsError
+from bnbench.files import read_bounded
+
+SCHEMA_VERSION = 1
+METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+TIMING = ("epoch", "train_seconds", "valid_seconds")
+MISTAKES = ("image", "label", "predicted")
+CHECKPOINT = "checkpoint"  # while a run is not finished: what it goes on from (training/checkpoint.py)
+FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt")
+FINISHED = ("complete", "diverged")  # a run that diverged is a result
+DIVERGED_LOSS = 1e3  # above it a batch's loss, and so any mean, is of no complete run: training/loop.py
+UNFINISHED = ("running", "interrupted", "failed")
+MAX_BYTES = 10_000_000
+MAX_DEPTH = 50
+MAX_IMAGES = 1_000_000
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What one epoch gave. Losses are means over images, accuracies fractions (correct / total)."""
+
+    epoch: int  # counted from 1: the number of epochs trained
+    train_loss: float
+    train_accuracy: float
+    valid_loss: float
+    valid_accuracy: float
+    train_seconds: float
+    valid_seconds: float
+    diverged: bool = False
+
+
+def final_metrics(row: EpochRow) -> dict[str, float | None]:
+    """The METRICS of a run's last row as run.json repeats them; None for what is not finite, JSON being strict."""
+    values = {name: getattr(row, name) for name in METRICS}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class Test:
+    """The one reading of the test images, after the last epoch, of a run that validates on others."""
+
+    images: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as read back from its folder."""
+
+    path: Path
+    name: str
+    seed: int
+    digest: str
+    status: str
+    smoke: bool
+    dataset: str
+    dataset_sha256: str
+    train_images: int
+    valid_images: int
+    held_out: int  # training images that validation is on; 0: it is on the test images
+    epochs: int  # asked for; `rows` has as many when the run is complete
+    parameters: int
+    rows: tuple[EpochRow, ...]
+    test: Test | None  # of a complete run with images held out
+    provenance: dict[str, Any]
+
+    @property
+    def test_images(self) -> int:
+        """How many test images its final network was judged on."""
+        return self.test.images if self.test else self.valid_images
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the final network on the test images, which are those of validation unless others were held out."""
+        return self.test.accuracy if self.test else self.rows[-1].valid_accuracy
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run back. Raises ResultsError saying which file is wrong, and how."""
+    about = read_json(folder)
+    if type(about.get("schema_version")) is not int or about["schema_version"] < 1:
+        raise ResultsError(f"{folder / 'run.json'}: has no schema_version")
+    if about["schema_version"] > SCHEMA_VERSION:
+        raise ResultsError(f"{folder / 'run.json'}: was written by a newer bnbench; update to read it")
+    try:
+        run = Run(
+            path=folder,
+            name=_checked(about["name"], str),
+            seed=_checked(about["seed"], int),
+            digest=_checked(about["digest"], str),
+            status=_checked(about["status"], str),
+            smoke=_checked(about["smoke"], bool),
+            dataset=_checked(about["dataset"]["name"], str),
+            dataset_sha256=_checked(about["dataset"]["sha256"], str),
+            train_images=_images(about["split"]["train_images"]),
+            valid_images=_images(about["split"]["valid_images"]),
+            held_out=_checked(about["split"].get("held_out", 0), int),
+            epochs=_checked(about["epochs"], int),
+            parameters=_checked(about["parameters"], int),
+            rows=_read_rows(folder),
+            test=_read_test(about.get("test")),
+            provenance=_checked(about.get("provenance", {}), dict),
+        )
+    except (KeyError, TypeError) as error:
+        raise ResultsError(f"{folder / 'run.json'}: lacks or misstates {error}") from None
+    if not NAME.fullmatch(run.name) or not NAME.fullmatch(run.dataset) or len(run.name + run.dataset) > 2 * MAX_NAME:
+        raise ResultsError(f"{folder / 'run.json'}: has a name that no run has")
+    if not _HEX.fullmatch(run.digest) or not _HEX.fullmatch(run.dataset_sha256):
+        raise ResultsError(f"{folder / 'run.json'}: has a checksum that is none")
+    if run.status not in FINISHED + UNFINISHED:
+        raise ResultsError(f"{folder / 'run.json'}: has an unknown status")
+    if run.status in FINISHED and not run.rows:
+        raise ResultsError(f"{folder / 'metrics.csv'}: has no epochs, but the run is {run.status}")
+    if run.status == "complete" and len(run.rows) != run.epochs:
+        raise ResultsError(f"{folder}: has metrics and timing of {len(run.rows)} epochs, not of {run.epochs}")
+    if run.status == "complete" and not all(0 <= loss <= DIVERGED_LOSS for loss in _losses(run)):
+        raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that is not one of a complete run")
+    if run.status == "complete" and (run.test is None) is (run.held_out > 0):
+        raise ResultsError(f"{folder / 'run.json'}: test metrics belong to runs with images held out, and only to them")
+    if run.status in FINISHED and about.get("final") != final_metrics(run.rows[-1]):
+        raise ResultsError(f"{folder / 'metrics.csv'}: does not end as run.json says that the run did")
+    return run
+
+
+def _read_test(value: Any) -> Test | None:
+    if value is None:
+        return None
+    test = Test(_images(value["images"]), _checked(value["loss"], float), _checked(value["accuracy"], float))
+    if not 0 <= test.accuracy <= 1 or not 0 <= test.loss < 1e9:
+        raise TypeError("impossible test metrics")
+    return test
+
+
+def read_mistakes(run: Run) -> list[int]:
+    """The test images (counted from 0) that the final network of a complete run gets wrong.
+
+    Raises ResultsError where the file is missing or is not what run.json says.
+    """
+    path = run.path / "mistakes.csv"
+    header, *lines = _read(path).split("\n")
+    if header != ",".join(MISTAKES) or not lines or lines.pop() != "":
+        raise ResultsError(f"{path}: is not a whole table of {','.join(MISTAKES)}")
+    if not all(map(_MISTAKE.fullmatch, lines)):
+        raise ResultsError(f"{path}: has a row that is not three whole numbers")
+    wrong = [int(line.partition(",")[0]) for line in lines]
+    if any(a >= b for a, b in pairwise([*wrong, run.test_images])):
+        raise ResultsError(f"{path}: has images out of order, or that the test set does not have")
+    if len(wrong) != run.test_images - round(run.test_accuracy * run.test_images):
+        raise ResultsError(f"{path}: has {len(wrong)} mistakes, which is not what the accuracy of the run says")
+    return wrong
+
+
+def _images(value: Any) -> int:
+    if not 1 <= _checked(value, int) <= MAX_IMAGES:
+        raise TypeError(f"{value} images")
+    return int(value)
+
+
+def _losses(run: Run) -> Iterator[float]:
+    for row in run.rows:
+        yield from (row.train_loss, row.valid_loss)
+
+
+def _checked(value: Any, kind: type) -> Any:
+    if type(value) is not kind or (type(value) is int and not 0 <= value <= MAX_SEED):
+        raise TypeError(f"{value!r:.40} where {kind.__name__} belongs")
+    return value
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_bounded(path, MAX_BYTES).decode()
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: is missing") from None
+    except UnicodeDecodeError:
+        raise ResultsError(f"{path}: is not UTF-8 text") from None
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ResultsError(f"{path}: {error}") from None
+
+
+def read_json(folder: Path) -> dict[str, Any]:
+    path = folder / "run.json"
+    try:
+        value = json.loads(_read(path))
+    except (ValueError, RecursionError):
+        raise ResultsError(f"{path}: is not JSON") from None
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path}: is not a JSON object")
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [part for whole in level for part in (whole.values() if isinstance(whole, dict) else whole)]
+        level = [part for part in level if isinstance(part, dict | list)]
+    if level:
+        raise ResultsError(f"{path}: is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of a run: as run.json repeats it, which is fast, else from config.yaml."""
+    config = read_json(folder).get("config")
+    return config if isinstance(config, dict) else read_config(folder)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of a run, as config.yaml has it."""
+    path = folder / "config.yaml"
+    try:
+        value, _ = strict_yaml.parse(_read(path))
+    except strict_yaml.YamlError as error:
+        raise ResultsError(f"{path}: {error}") from None
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path}: is not a config")
+    return value
+
+
+def _read_rows(folder: Path) -> tuple[EpochRow, ...]:
+    metrics = _read_csv(folder / "metrics.csv", METRICS)
+    timing = _read_csv(folder / "timing.csv", TIMING)
+    # metrics.csv is written first, so a run killed between the two has one more row there.
+    return tuple(EpochRow(**{**m, **t}) for m, t in zip(metrics, timing, strict=False))
+
+
+def _read_csv(path: Path, header: Sequence[str]) -> list[dict[str, Any]]:
+    text = _read(path)
+    lines = text.split("\n")
+    if lines[0] != ",".join(header):
+        raise ResultsError(f"{path}: does not begin with the header {','.join(header)}")
+    if lines.pop() != "":
+        raise ResultsError(f"{path}: is cut off in its last line")
+    rows = []
+    for number, line in enumerate(lines[1:], start=1):
+        cells = line.split(",")
+        if len(cells) != len(header) or not all(map(_NUMBER.fullmatch, cells)):
+            raise ResultsError(f"{path}:{number + 1}: is not a row of {len(header)} numbers")
+        row = dict(zip(header, map(float, cells), strict=True))
+        if row["epoch"] != number:
+            raise ResultsError(f"{path}:{number + 1}: is not epoch {number}")
+        for name, value in row.items():
+            if (name.endswith("accuracy") and not 0 <= value <= 1) or (
+                name.endswith("seconds") and not 0 <= value < 1e9
+            ):
+                raise ResultsError(f"{path}:{number + 1}: has an impossible {name}, {value:g}")
+        rows.append({**row, "epoch": number})
+    return rows
+
+
+_HEX = re.compile(r"[0-9a-f]{1,64}")
+_MISTAKE = re.compile(r"[0-9]{1,9},[0-9],[0-9]", flags=re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[-+]?[0-9]{1,3})?|nan|-?inf", flags=re.ASCII)

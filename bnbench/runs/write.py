@@ -1,0 +1,260 @@
+"""Writing a run's folder (the format: format.py), so that a reader sees the old state or the new one."""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bnbench.config.base import flat
+from bnbench.config.experiment import Config
+from bnbench.config.strict_yaml import dump
+from bnbench.errors import ResultsError, RunError
+from bnbench.files import sync_folder, unwritable, write_atomic
+from bnbench.runs.format import (
+    CHECKPOINT,
+    FILES,
+    FINISHED,
+    METRICS,
+    MISTAKES,
+    SCHEMA_VERSION,
+    TIMING,
+    EpochRow,
+    final_metrics,
+    read_json,
+    read_run,
+    run_config,
+)
+
+
+def run_folder(out: Path, config: Config) -> Path:
+    return out / config.name / f"seed-{config.seed}"
+
+
+def check_writable(out: Path) -> None:
+    """RunError where nothing can be written at or below `out`, which need not exist yet; nothing is left."""
+    place = out
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise unwritable(out, error) from None
+
+
+def existing_status(folder: Path, config: Config) -> str | None:
+    """The status of the run of this very config in `folder`; None where there is no run.
+
+    Raises RunError where another config's run, or something that is not a run, is in the way.
+    """
+    if not (folder / "run.json").exists():  # the first thing to be removed, the last to be written
+        return None
+    try:
+        there = Config.model_validate(run_config(folder)).arm()  # a key newer than the run takes its default
+        run = read_run(folder)
+    except (ResultsError, ValidationError) as error:
+        reason = f": {error}" if isinstance(error, ResultsError) else ""
+        raise RunError(
+            f"{folder} holds something that is not a readable run{reason}. Move it away, choose another --name or"
+            " --out, or use --force to train anew in its place"
+        ) from None
+    differences = _differences({"seed": run.seed, **there}, {"seed": config.seed, **config.arm()})
+    if differences:
+        shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
+        raise RunError(
+            f"{folder} holds a run of another config ({shown}); choose another --name or --out,"
+            " or use --force to train anew in its place"
+        )
+    return run.status
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """`key is X there, Y here` for every key that differs between two configs."""
+    absent = "not set"
+    flat_there, flat_here = flat(there), flat(here)
+    pairs = {key: (flat_there.get(key, absent), flat_here.get(key, absent)) for key in {**flat_here, **flat_there}}
+    return [f"{key} is {old} there, {new} here" for key, (old, new) in pairs.items() if old != new]
+
+
+class RunWriter:
+    """Writes one run's folder, and reports every failure to write as a RunError that names the path."""
+
+    def __init__(self, folder: Path, config: Config, about: dict[str, Any]) -> None:
+        """`about` goes into run.json as it is: dataset, split, parameters, provenance."""
+        self.folder = folder
+        self._rows: list[EpochRow] = []
+        self._config = config
+        self._json: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "status": "running",
+            "name": config.name,
+            "seed": config.seed,
+            "digest": config.digest(),
+            "epochs": config.train.epochs,
+            "smoke": config.smoke,
+            "config": config.model_dump(mode="json"),  # again, for a reader of thousands: YAML takes 4 ms, this none
+            **about,
+            "started": _now(),
+            "ended": None,
+            "final": None,
+        }
+
+    def start(self) -> None:
+        """Make the folder, empty of any earlier run; a place that cannot be written is found out here."""
+        try:
+            _empty(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        self._write_all()
+
+    def resume(self, rows: Sequence[EpochRow]) -> None:
+        """Go on after `rows`, those of the checkpoint: of a kill, the CSVs may be an epoch behind."""
+        try:
+            _sweep(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        before = read_json(self.folder)
+        earlier = before.get("resumed_after")
+        self._rows = list(rows)
+        self._json["started"] = before.get("started")
+        self._json["resumed_after"] = [*(earlier if isinstance(earlier, list) else []), len(rows)]
+        self._write_all()
+
+    def _write_all(self) -> None:
+        self._write("config.yaml", dump(self._config.model_dump(mode="json")).encode())
+        self._write_rows()
+        self._write("run.json", _dump_json(self._json))
+        self._sync()
+
+    def _write_rows(self) -> None:
+        self._write("metrics.csv", _dump_csv(METRICS, self._rows))
+        self._write("timing.csv", _dump_csv(TIMING, self._rows))
+
+    def add(self, row: EpochRow, checkpoint: bytes) -> None:
+        self._rows.append(row)
+        self._write(CHECKPOINT, checkpoint)
+        self._write_rows()
+        self._sync()
+
+    def finish(
+        self,
+        status: str,
+        *,
+        weights: bytes | None = None,
+        mistakes: Sequence[tuple[int, int, int]] | None = None,
+        test: dict[str, float] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Write the weights, the mistakes (MISTAKES, by image) and the test metrics, then the last status.
+
+        A checkpoint stays where there is something to go on with.
+        """
+        if weights is not None:
+            self._write("model.pt", weights)
+        if mistakes is not None:
+            rows = [",".join(map(str, row)) for row in mistakes]
+            self._write("mistakes.csv", "\n".join([",".join(MISTAKES), *rows, ""]).encode())
+        self._json["test"] = test
+        self._json["status"] = status
+        self._json["ended"] = _now()
+        if reason is not None:
+            self._json["reason"] = reason
+        if self._rows:
+            self._json["final"] = final_metrics(self._rows[-1])
+        self._sync()  # before the word "complete" lasts, all else does
+        self._write("run.json", _dump_json(self._json))
+        self._sync()
+        if status in FINISHED:
+            sweep(self.folder)
+
+    def _sync(self) -> None:
+        try:
+            sync_folder(self.folder)
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+
+    def _write(self, name: str, contents: bytes) -> None:
+        try:
+            write_atomic(self.folder / name, contents)
+        except OSError as error:
+            raise unwritable(self.folder / name, error) from None
+
+
+def has_leftovers(folder: Path) -> bool:
+    """Whether beside a finished run there is something that it does not need."""
+    return (folder / CHECKPOINT).exists() or any(_temporary(folder))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a finished run does not need."""
+    with suppress(OSError):  # a run in a read-only folder is a run all the same
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+        _sweep(folder)
+
+
+def mark_interrupted(folder: Path) -> None:
+    """Say in run.json that nobody trains this run now. Raises RunError where it cannot be written."""
+    with suppress(ResultsError):  # killed before there was any
+        about = read_json(folder)
+        if about.get("status") == "running":
+            about |= {"status": "interrupted", "ended": _now()}
+            try:
+                write_atomic(folder / "run.json", _dump_json(about))
+            except OSError as error:
+                raise unwritable(folder / "run.json", error) from None
+
+
+def adopt(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a run that was trained elsewhere; run.json comes last, so it is never half a run."""
+    try:
+        _empty(folder)
+        for name in files.keys() - {"run.json"}:
+            write_atomic(folder / name, files[name])
+        sync_folder(folder)
+        write_atomic(folder / "run.json", files["run.json"])
+        sync_folder(folder)
+    except OSError as error:
+        raise unwritable(Path(error.filename or folder), error) from None
+
+
+def _empty(folder: Path) -> None:
+    """Make a folder, empty of any earlier run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # run.json first: without it a folder is no run, so a kill in between leaves nothing to read, or to go on from.
+    for leftover in ("run.json", CHECKPOINT, *FILES):
+        (folder / leftover).unlink(missing_ok=True)
+    _sweep(folder)
+
+
+def _temporary(folder: Path) -> Iterator[Path]:
+    """The temporary files of killed writers."""
+    return folder.glob(".*.tmp")
+
+
+def _sweep(folder: Path) -> None:
+    for leftover in list(_temporary(folder)):
+        leftover.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _dump_json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _dump_csv(header: Sequence[str], rows: Sequence[EpochRow]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([repr(getattr(row, name)) for name in header])  # repr: the shortest exact digits
+    return text.getvalue().encode()

@@ -1,0 +1,24 @@
+"""What a run tells while it trains, to whoever shows it: here, from a worker process or from a cluster."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bnbench.runs.format import EpochRow
+
+
+@dataclass(frozen=True)
+class Began:
+    """Training starts, after `epochs` epochs that an earlier start had finished."""
+
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to say that changes what a person expects."""
+
+    text: str
+
+
+Event = Began | EpochRow | Notice
+Report = Callable[[Event], None]
