@@ -11,11 +11,11 @@ from typing import Literal
 
 from bnbench.analysis.arms import Arm, Comparison, Group
 from bnbench.analysis.baselines import named, nearest
+from bnbench.analysis.measures import MEASURES, Measure
 from bnbench.analysis.statistics import Difference, Mean, difference, holm, mean_interval, two_way_bootstrap
 from bnbench.errors import ConfigError, ResultsError
 from bnbench.runs.format import Run, read_mistakes
 
-METRICS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "test_loss", "test_accuracy")
 At = Literal["final", "best"] | int
 
 
@@ -31,8 +31,12 @@ class Question:
     bootstrap: bool = False
 
     @property
+    def measure(self) -> Measure:
+        return MEASURES[self.metric]
+
+    @property
     def is_loss(self) -> bool:
-        return self.metric.endswith("loss")
+        return self.measure.is_loss
 
     def of(self, metric: str) -> "Question":
         """The same question of another metric."""
@@ -41,7 +45,7 @@ class Question:
     @property
     def column(self) -> str:
         """What the metric at that time is called in machine formats: final_valid_accuracy, epoch3_train_loss."""
-        if self.metric.startswith("test_"):
+        if not self.measure.per_epoch:
             return self.metric
         return f"{f'epoch{self.at}' if isinstance(self.at, int) else self.at}_{self.metric}"
 
@@ -147,7 +151,7 @@ def compare(comparison: Comparison, question: Question) -> list[Table]:
 def _cannot(group: Group, question: Question) -> str | None:
     if isinstance(question.at, int) and question.at > group.epochs:
         return f"--at {question.at} is beyond its last epoch"
-    if question.metric.startswith("test_") and not group.held_out:
+    if not question.measure.per_epoch and not group.held_out:
         return f"--metric {question.metric} is of runs with data.valid; here valid_accuracy is of the test images"
     return None
 
@@ -155,7 +159,7 @@ def _cannot(group: Group, question: Question) -> str | None:
 def _row(arm: Arm, question: Question) -> Row:
     runs = arm.complete
     seconds = [row.train_seconds for run in runs for row in run.rows]
-    per_epoch = not question.metric.startswith("test_")
+    per_epoch = question.measure.per_epoch
     return Row(
         arm,
         value=mean_of(arm, question),
@@ -179,31 +183,31 @@ def _mean(values: Sequence[float]) -> Mean | None:
 
 def by_seed(arm: Arm, question: Question) -> dict[int, float]:
     """The metric that is asked for, of each complete run."""
-    metric, runs = question.metric, arm.complete
-    if metric.startswith("test_"):
-        return {run.seed: getattr(run.test, metric.removeprefix("test_")) for run in runs if run.test}
+    measure, runs = question.measure, arm.complete
+    if not measure.per_epoch:
+        return {run.seed: value for run in runs if (value := measure.of_test(run)) is not None}
     if question.at == "best":
-        choose: Callable[..., float] = min if question.is_loss else max
-        return {run.seed: choose(getattr(row, metric) for row in run.rows) for run in runs}
+        choose: Callable[..., float] = min if measure.lower_is_better else max
+        return {run.seed: choose(map(measure.of_epoch, run.rows)) for run in runs}
     which = -1 if question.at == "final" else question.at - 1
-    return {run.seed: getattr(run.rows[which], metric) for run in runs}
+    return {run.seed: measure.of_epoch(run.rows[which]) for run in runs}
 
 
 def _early(run: Run, question: Question) -> float:
-    values = [getattr(row, question.metric) for row in run.rows[: question.early]]
+    values = [question.measure.of_epoch(row) for row in run.rows[: question.early]]
     return math.fsum(values) / len(values)
 
 
 def _reached(runs: Sequence[Run], question: Question) -> Reached | None:
-    if question.target is None or question.metric.startswith("test_") or not runs:
+    if question.target is None or not question.measure.per_epoch or not runs:
         return None
     epochs, seconds = [], []
     for run in runs:
         passed = 0.0
         for row in run.rows:
             passed += row.train_seconds
-            value = getattr(row, question.metric)
-            if value <= question.target if question.is_loss else value >= question.target:
+            value = question.measure.of_epoch(row)
+            if value <= question.target if question.measure.lower_is_better else value >= question.target:
                 epochs.append(float(row.epoch))
                 seconds.append(passed)
                 break

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from bnbench.analysis.arms import Arm
+from bnbench.analysis.measures import CURVES
 from bnbench.analysis.statistics import Mean, mean_interval
-from bnbench.runs.format import METRICS
-
-CURVES = METRICS[1:]
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ ARM = Column(
 
 def _results(table: Table) -> dict[str, Column]:
     question, loss = table.question, table.question.is_loss
-    per_epoch = not question.metric.startswith("test_")
-    what = metric_words(question.metric)
+    per_epoch = question.measure.per_epoch
+    what = question.measure.words
     at = f"epoch {question.at}" if isinstance(question.at, int) else question.at
     columns = {
         "seeds": SEEDS,
@@ -114,11 +114,6 @@ def _results(table: Table) -> dict[str, Column]:
         heading = f"epochs 1-{n} {what}" if n > 1 else f"epoch 1 {what}"
         columns["early"] = _mean_column(heading, f"early_{question.metric}", lambda row: row.early, loss=loss)
     return {**columns, "seconds": SECONDS, "parameters": PARAMETERS}
-
-
-def metric_words(metric: str) -> str:
-    """valid_accuracy → valid %; train_loss → train loss."""
-    return metric.replace("_accuracy", " %").replace("_", " ")
 
 
 def number(value: float, *, loss: bool = False) -> str:

@@ -11,10 +11,11 @@ from rich.table import Table as Grid
 
 from bnbench.analysis.arms import Arm, Group, collect, seed_ranges
 from bnbench.analysis.compare import Question, by_seed, mean_of
+from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import Difference, Mean, difference
 from bnbench.console import inert
 from bnbench.errors import ConfigError
-from bnbench.report.columns import difference_text, mean_text, metric_words
+from bnbench.report.columns import difference_text, mean_text
 from bnbench.report.tables import NARROW, print_paragraphs
 from bnbench.runs.format import METRICS, Run
 
@@ -89,7 +90,7 @@ def environment_differences(a: Side, b: Side) -> dict[str, tuple[str, str]]:
 
 def metrics(a: Side, b: Side) -> list[Metric]:
     """The metrics of the last epoch, and the test accuracy where images were held out."""
-    names = [*METRICS[1:], *(["test_accuracy"] if a.group.held_out or b.group.held_out else [])]
+    names = [*CURVES, *(["test_accuracy"] if a.group.held_out or b.group.held_out else [])]
     rows = []
     for name in names:
         question = Question(metric=name)
@@ -148,9 +149,9 @@ def print_diff(a: Side, b: Side, console: Console) -> None:
 
 
 def _cells(metric: Metric, seeds: int) -> list[str]:
-    loss, gap = metric.name.endswith("loss"), metric.difference
+    loss, gap = MEASURES[metric.name].is_loss, metric.difference
     text = difference_text(gap, apart=gap is None or not gap.covers_zero, seeds=seeds, loss=loss)
-    return [metric_words(metric.name), mean_text(metric.a, loss=loss), mean_text(metric.b, loss=loss), text]
+    return [MEASURES[metric.name].words, mean_text(metric.a, loss=loss), mean_text(metric.b, loss=loss), text]
 
 
 def _print(headings: list[str], rows: list[list[str]], console: Console) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnbench.analysis.compare import METRICS, Question, Row, Table, mean_of
+from bnbench.analysis.compare import Question, Row, Table, mean_of
+from bnbench.analysis.measures import MEASURES
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 from bnbench.report.columns import Column, available
@@ -59,7 +60,7 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[str]) -> Iterator[
     _check_field(gate, tables)
     for table in tables:
         columns, name = available(table), _full_name(gate.field, table)
-        if gate.field not in METRICS and name not in _fields(columns, table.rows[0]):
+        if gate.field not in MEASURES and name not in _fields(columns, table.rows[0]):
             continue  # as test accuracy, of runs that hold no images out
         compared = {key: column for key, column in columns.items() if key in ("difference", "p", "bootstrap")}
         without_baseline = _fields(compared, table.rows[0])
@@ -88,17 +89,17 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[str]) -> Iterator[
 
 def _full_name(field: str, table: Table) -> str:
     """valid_accuracy is final_valid_accuracy, or what --at says."""
-    return table.question.of(field).column if field in METRICS else field
+    return table.question.of(field).column if field in MEASURES else field
 
 
 def _check_field(gate: Gate, tables: Sequence[Table]) -> None:
     """Raises ConfigError where no table has a number of that name."""
-    numbers = dict.fromkeys(METRICS)
+    numbers = dict.fromkeys(MEASURES)
     for table in tables:
         columns = available(table)
         for row in table.rows:
             fields = _fields(columns, row)
-            if gate.field in METRICS or fields.get(gate.field, "") is None or _is_number(fields.get(gate.field)):
+            if gate.field in MEASURES or fields.get(gate.field, "") is None or _is_number(fields.get(gate.field)):
                 return
             numbers |= dict.fromkeys(key for key, value in fields.items() if _is_number(value))
     raise ConfigError(f"--fail-if {gate.text}: there is no number {gate.field}; there are {', '.join(numbers)}")
@@ -109,7 +110,7 @@ def _fields(columns: dict[str, Column], row: Row) -> dict[str, Any]:
 
 
 def _value(gate: Gate, row: Row, columns: dict[str, Column], question: Question) -> float | None:
-    if gate.field in METRICS:
+    if gate.field in MEASURES:
         mean = mean_of(row.arm, question.of(gate.field))
         return mean.mean if mean else None
     value = _fields(columns, row)[gate.field]

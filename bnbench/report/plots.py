@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bnbench.analysis.compare import Question, Row, Table, by_seed
-from bnbench.analysis.curves import CURVES, EpochMeans, epoch_means
+from bnbench.analysis.curves import EpochMeans, epoch_means
+from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import common_seeds
 from bnbench.report.columns import available, mean_text
 
@@ -30,15 +31,6 @@ MARKERS = ("s", "^", "D", "v", "P", "X")
 LINES = len(SERIES)  # arms of one picture besides the baseline
 STRIPS = 16  # arms of one picture of seeds
 LINE = 50  # characters in a line of a picture
-
-WORDS = {
-    "train_loss": "Training loss",
-    "train_accuracy": "Training accuracy",
-    "valid_loss": "Validation loss",
-    "valid_accuracy": "Validation accuracy",
-    "test_loss": "Test loss",
-    "test_accuracy": "Test accuracy",
-}
 
 STYLE = {
     "font.family": ["DejaVu Sans"],
@@ -131,17 +123,18 @@ def curves(rows: Sequence[Row]) -> Iterator[Picture]:
     apart = f" Diverged runs are in no mean: {', '.join(lost)}." if lost else ""
     for across in ("epoch", "seconds"):
         for metric in CURVES:
-            unit = "" if metric.endswith("loss") else ", %"
+            title = MEASURES[metric].title
+            unit = f", {MEASURES[metric].unit}".rstrip(", ")
             ends = "; ".join(_end(means[-1], metric, across) for means, _ in shown)
             when = f"After epoch {shown[0][0][-1].epoch}: " if across == "epoch" else ""
-            text = f"{WORDS[metric]} by {across}, {_of(seeds)}. {when}{ends}.{apart}"
-            title = f"{WORDS[metric]} by {across}{unit}"
+            text = f"{title} by {across}, {_of(seeds)}. {when}{ends}.{apart}"
+            heading = f"{title} by {across}{unit}"
             draw = partial(_draw_curves, shown, metric, across)
-            yield Picture(f"{metric}-by-{across}", title, text, keys(rows), draw)
+            yield Picture(f"{metric}-by-{across}", heading, text, keys(rows), draw)
 
 
 def _end(last: EpochMeans, metric: str, across: str) -> str:
-    loss = metric.endswith("loss")
+    loss = MEASURES[metric].is_loss
     value = f"{last.arm.label} {mean_text(last.means[metric], loss=loss)}{'' if loss else ' %'}"
     return value if across == "epoch" else f"{value} after {last.trained:.1f} s"
 
@@ -156,7 +149,7 @@ def _of(seeds: Sequence[int]) -> str:
 
 def _draw_curves(shown: Sequence[tuple[list[EpochMeans], Key]], metric: str, across: str) -> Figure:
     figure, axes = _axes(3.3, 2.35, left=0.5, bottom=0.42)
-    scale = 1 if metric.endswith("loss") else 100
+    scale = 1 if MEASURES[metric].is_loss else 100
     inner, outer = [], []
     for place, (means, key) in enumerate(shown):
         assert key.look is not None
@@ -230,10 +223,10 @@ def differences(rows: Sequence[Row], table: Table) -> Picture | None:
 
 
 def _asked(question: Question) -> str:
-    what = WORDS[question.metric]
+    what = question.measure.title
     if isinstance(question.at, int):
         return f"{what} after epoch {question.at}"
-    return what if question.metric.startswith("test_") else f"{question.at.title()} {what.lower()}"
+    return what if not question.measure.per_epoch else f"{question.at.title()} {what.lower()}"
 
 
 def _says(strips: Sequence["Strip"], what: str) -> str:

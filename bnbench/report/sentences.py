@@ -106,7 +106,7 @@ def _holm(table: Table) -> str:
 
 def _advantage(row: Row, question: Question) -> float:
     assert row.difference is not None
-    return row.difference.mean * (-1 if question.is_loss else 1)
+    return row.difference.mean * (-1 if question.measure.lower_is_better else 1)
 
 
 def _gap(row: Row, question: Question) -> str:

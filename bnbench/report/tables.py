@@ -17,7 +17,8 @@ from rich.table import Table as Grid
 
 from bnbench.analysis.arms import Comparison
 from bnbench.analysis.compare import Table
-from bnbench.analysis.curves import CURVES, EpochMeans, epoch_means
+from bnbench.analysis.curves import EpochMeans, epoch_means
+from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import LEVEL
 from bnbench.report.columns import Column, mean_text, number
 from bnbench.report.sentences import summary
@@ -124,7 +125,7 @@ def _print_csv(records: list[dict[str, Any]], console: Console) -> None:
 
 def _epoch_cells(row: EpochMeans) -> list[str]:
     means = row.means
-    shown = [number(means[name].mean, loss=name.endswith("loss")) for name in CURVES[:3]]
+    shown = [number(means[name].mean, loss=MEASURES[name].is_loss) for name in CURVES[:3]]
     return [str(row.epoch), row.arm.label, *shown, mean_text(means["valid_accuracy"]), f"{row.seconds:.1f}"]
 
 

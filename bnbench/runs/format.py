@@ -62,7 +62,7 @@ def final_metrics(row: EpochRow) -> dict[str, float | None]:
 
 
 @dataclass(frozen=True)
-class Test:
+class FinalTest:
     """The one reading of the test images, after the last epoch, of a run that validates on others."""
 
     images: int
@@ -88,7 +88,7 @@ class Run:
     epochs: int  # asked for; `rows` has as many when the run is complete
     parameters: int
     rows: tuple[EpochRow, ...]
-    test: Test | None  # of a complete run with images held out
+    test: FinalTest | None  # of a complete run with images held out
     provenance: dict[str, Any]
 
     @property
@@ -149,10 +149,10 @@ def read_run(folder: Path) -> Run:
     return run
 
 
-def _read_test(value: Any) -> Test | None:
+def _read_test(value: Any) -> FinalTest | None:
     if value is None:
         return None
-    test = Test(_images(value["images"]), _checked(value["loss"], float), _checked(value["accuracy"], float))
+    test = FinalTest(_images(value["images"]), _checked(value["loss"], float), _checked(value["accuracy"], float))
     if not 0 <= test.accuracy <= 1 or not 0 <= test.loss < 1e9:
         raise TypeError("impossible test metrics")
     return test
