@@ -31,6 +31,7 @@ from bnbench.data import datasets
 from bnbench.data.splits import load_splits, normalize
 from bnbench.training import experiment
 from bnbench.training.loop import train
+from bnbench.training.network import Network
 
 CONFIGS = {"mlp_no_bn": 4.0, "mlp_bn": 4.0, "cnn_no_bn": 1.5, "cnn_bn": 1.5}  # the target ratios
 
@@ -94,7 +95,8 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
             )
             loops[which] = partial(tutorial_epoch, model, optimizer, train_data, valid_data)
         else:
-            rows = train(model, optimizer, splits.train, splits.valid, epochs=repeats + 1, batch_size=64, seed=0)
+            network = Network(model, optimizer, seed=0)
+            rows = train([network], splits.train, splits.valid, epochs=repeats + 1, batch_size=64)
             loops[which] = partial(next, rows)
     seconds: dict[str, list[float]] = {which: [] for which in loops}
     for _ in range(repeats):

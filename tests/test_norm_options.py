@@ -10,8 +10,9 @@ from bnbench.errors import ConfigError
 from bnbench.norms import NORMS
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.ghost import ghost_batches
-from bnbench.training.experiment import build_model, build_optimizer
+from bnbench.training.experiment import build_model, build_optimizer, precise_over
 from bnbench.training.loop import train
+from bnbench.training.network import Network
 
 MLP = "model: {type: mlp, hidden: [12, 8]}"
 CNN = "model: {type: cnn, channels: [6, 16]}"
@@ -163,17 +164,16 @@ def _train(config, mnist5k, images=640, precise=False):
     order = torch.randperm(2 * images, generator=torch.Generator().manual_seed(0))
     first, second = order[:images], order[images:]
     model = build_model(config).to(dtype)
-    rows = train(
-        model,
-        build_optimizer(config.train.optimizer, model),
-        Split(pixels[first], labels[first]),
+    train_split = Split(pixels[first], labels[first])
+    ((_, row),) = train(
+        [Network(model, build_optimizer(config.train.optimizer, model), seed=0)],
+        train_split,
         Split(pixels[second], labels[second]),
         epochs=1,
         batch_size=64,
-        seed=0,
-        precise=precise,
+        before_validation=precise_over(train_split, 64) if precise else None,
     )
-    return next(rows), model
+    return row, model
 
 
 def test_precise_statistics_change_the_evaluation_and_nothing_of_the_training(config, mnist5k):

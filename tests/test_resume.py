@@ -17,7 +17,7 @@ from bnbench.config.load import load_config
 from bnbench.data.splits import normalize
 from bnbench.launch import run_one as attempt
 from bnbench.runs.format import EpochRow, read_run
-from bnbench.training import checkpoint, experiment
+from bnbench.training import checkpoint, experiment, recording
 from bnbench.training.events import Notice
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
@@ -159,8 +159,8 @@ def test_another_version_does_not_go_on(data, tiny, tmp_path, monkeypatch):
     """Half of a run by one PyTorch and half by another would be the numbers of neither."""
     config = load_config(tiny)
     run(config, data, tmp_path, kill_after=1)
-    provenance = experiment.provenance()
-    monkeypatch.setattr(experiment, "provenance", lambda: {**provenance, "torch": "3.0"})
+    provenance = recording.provenance()
+    monkeypatch.setattr(recording, "provenance", lambda: {**provenance, "torch": "3.0"})
     outcome, told = run(config, data, tmp_path)
     (notice,) = [event for event in told if isinstance(event, Notice)]
     assert "was made with another torch, so the run begins again" in notice.text
@@ -199,7 +199,7 @@ def test_an_edited_run_goes_on_all_the_same(data, tiny, tmp_path):
 
 @pytest.mark.parametrize("key", ["dataset", "bnbench", "torch", "platform", "processor", "config"])
 def test_all_that_the_numbers_depend_on_is_in_the_origin(key, data, tiny):
-    origin = experiment._origin(load_config(tiny), data("float32"))
+    origin = recording.origin(load_config(tiny), data("float32").sha256)
     packed = checkpoint.pack(origin, [], torch.nn.Linear(1, 1), torch.optim.SGD([torch.zeros(1)], lr=1.0))
     folder = tiny.parent
     (folder / "checkpoint").write_bytes(packed)

@@ -11,6 +11,7 @@ from bnbench.config.experiment import Config
 from bnbench.data.splits import Split, normalized
 from bnbench.training import experiment
 from bnbench.training.loop import DIVERGED_LOSS, evaluate, train
+from bnbench.training.network import Network
 
 CPU = torch.device("cpu")
 
@@ -42,12 +43,13 @@ def curve(config, dataset, **limits):
         lambda module, _, output: losses.append(output.detach().clone()) if module.training else None
     )
     optimizer = experiment.build_optimizer(config.train.optimizer, model)
-    rows = list(
-        train(
-            model, optimizer, *splits, epochs=config.train.epochs, batch_size=config.data.batch_size, seed=config.seed
-        )
-    )
+    network = Network(model, optimizer, config.seed)
+    rows = rows_of(network, *splits, epochs=config.train.epochs, batch_size=config.data.batch_size)
     return losses, rows, model
+
+
+def rows_of(network, *splits, **options):
+    return [row for _, row in train([network], *splits, **options)]
 
 
 NORM = {"type": "batch", "momentum": 0.9, "weight_init": "normal", "bias_init": "normal", "running_var_init": "zeros"}
@@ -93,9 +95,8 @@ def test_arms_see_the_same_batches(mnist5k):
             lambda module, x, images=images: images.append(x[0].clone()) if module.training else None
         )
         optimizer = experiment.build_optimizer(config.train.optimizer, model)
-        list(
-            train(model, optimizer, split, Split(split.images[:10], split.labels[:10]), epochs=2, batch_size=64, seed=3)
-        )
+        valid = Split(split.images[:10], split.labels[:10])
+        rows_of(Network(model, optimizer, seed=3), split, valid, epochs=2, batch_size=64)
         seen.append(images)
     for other in seen[1:]:
         assert len(other) == len(seen[0]) == 2 * 8
@@ -115,7 +116,7 @@ def test_the_rows_are_correct_over_total(mnist5k):
             (mnist5k.test_images, mnist5k.test_labels, 130),
         )
     ]
-    (row,) = train(model, optimizer, *splits, epochs=1, batch_size=64, seed=0)
+    (row,) = rows_of(Network(model, optimizer, seed=0), *splits, epochs=1, batch_size=64)
     for split, loss, accuracy in zip(
         splits, (row.train_loss, row.valid_loss), (row.train_accuracy, row.valid_accuracy), strict=True
     ):
@@ -157,9 +158,8 @@ def test_divergence_ends_the_run_and_is_said(mnist5k, scale):
             return self.weight * sign.expand(len(x), 10) * (scale if self.calls == 3 else 1)
 
     model = Explodes()
-    rows = list(
-        train(model, torch.optim.SGD(model.parameters(), lr=0.0), split, split, epochs=5, batch_size=64, seed=0)
-    )
+    network = Network(model, torch.optim.SGD(model.parameters(), lr=0.0), seed=0)
+    rows = rows_of(network, split, split, epochs=5, batch_size=64)
     assert [row.diverged for row in rows] == [False, True]
     assert not rows[-1].train_loss <= DIVERGED_LOSS / 2
 

@@ -35,14 +35,27 @@ class Places:
     fail_fast: bool = False
 
 
+# Trains runs and yields what came of each, as they end; it may report events of each by its number.
+Place = Callable[[Sequence[Job], Sequence[Prepared], ReportRun], Results]
+
+
 def execute(
-    configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places, progress: Progress
+    configs: Sequence[Config],
+    out: Path,
+    data_folder: Path,
+    *,
+    force: bool,
+    places: Places,
+    progress: Progress,
+    place: Place | None = None,
 ) -> list[Outcome]:
     """Run every seed of every config below `out`; a run that fails does not stop the others.
 
+    `place` trains them in place of what `places` names.
     Outcomes are in the order of the command; with `fail_fast` the runs after a failure may have none.
     Raises ConfigError, DataError or RunError where nothing can start, Interrupted on Ctrl-C or SIGTERM.
     """
+    place = place or partial(_train, places)
     session = _Session(progress, saves_epochs=places.cluster is None)
     with signals_raise():
         try:
@@ -58,7 +71,7 @@ def execute(
             ]
             stopping = False
             while jobs:
-                with closing(_results(jobs, prepared, places, session.event)) as results:
+                with closing(place(jobs, prepared, session.event)) as results:
                     for number, outcome in results:
                         session.end(number, outcome)
                         stopping = session.unheard is not None or (places.fail_fast and outcome.status == "failed")
@@ -92,8 +105,8 @@ def dry(
     return [in_words(run) for run in runs], summary
 
 
-def _results(jobs: Sequence[Job], prepared: Sequence[Prepared], places: Places, report: ReportRun) -> Results:
-    """Train the runs where they are to be trained; yield what came of each, in the order in which they end."""
+def _train(places: Places, jobs: Sequence[Job], prepared: Sequence[Prepared], report: ReportRun) -> Results:
+    """Train the runs where `places` says."""
     if places.cluster is not None:
         from bnbench.launch.cluster import on_cluster
 

@@ -76,7 +76,7 @@ class Progress:
             self._advance(number, event.epochs, latest="")
             if event.epochs and not self.live and not self.quiet:
                 self.console.print(f"{label}  goes on after epoch {event.epochs}/{epochs}")
-        else:
+        elif isinstance(event, EpochRow):
             self._row(number, event)
 
     def _row(self, number: int, row: EpochRow) -> None:

@@ -12,6 +12,7 @@ from bnbench.runs.lock import Held, hold, is_locked
 from bnbench.runs.write import existing_status, has_leftovers, run_folder, sweep
 from bnbench.training import experiment
 from bnbench.training.events import Event, Report
+from bnbench.training.recording import failure
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def attempt(job: Job, data: experiment.Loaded, report: Report) -> Outcome:
         try:
             status = experiment.run(job.config, data, job.out, report=report, anew=job.anew)
         except Exception as error:  # one run must not take the others with it
-            return Outcome(job.config, job.folder, "failed", trained=True, reason=experiment.failure(error))
+            return Outcome(job.config, job.folder, "failed", trained=True, reason=failure(error))
         return Outcome(job.config, job.folder, status, trained=True)
 
 
@@ -67,7 +68,7 @@ def claim(job: Job, locked: ExitStack) -> Outcome | None:
     except Held as held:
         return Outcome(job.config, job.folder, "held", trained=False, reason=str(held))
     except (RunError, OSError) as error:
-        return Outcome(job.config, job.folder, "failed", trained=False, reason=experiment.failure(error))
+        return Outcome(job.config, job.folder, "failed", trained=False, reason=failure(error))
     if there not in FINISHED:
         return None
     sweep(job.folder)  # finished by another command, since this one looked

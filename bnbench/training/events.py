@@ -14,11 +14,20 @@ class Began:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """A number that a probe took inside training, after `step` updates."""
+
+    step: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something to say that changes what a person expects."""
 
     text: str
 
 
-Event = Began | EpochRow | Notice
+Event = Began | EpochRow | Measurement | Notice
 Report = Callable[[Event], None]

@@ -1,6 +1,6 @@
 """One run, from a config to its folder. The only module that knows data, models, training and results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -12,18 +12,18 @@ from torch import nn
 
 from bnbench.config.experiment import CNNConfig, Config, MLPConfig, OptimizerConfig, SGDConfig
 from bnbench.config.norms import BatchNormConfig, NoNormConfig, WeightNormConfig
-from bnbench.data.splits import Normalized, Splits, load_splits
-from bnbench.errors import BnbenchError, ConfigError, RunError
+from bnbench.data.splits import Normalized, Split, Splits, chunks, load_splits
+from bnbench.errors import ConfigError
 from bnbench.models import networks as models
 from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.norms.batch import precise_statistics
 from bnbench.norms.weight import start_from_data
 from bnbench.randomness import generator
-from bnbench.runs.format import CHECKPOINT
-from bnbench.runs.provenance import provenance
-from bnbench.runs.write import RunWriter, run_folder
-from bnbench.training import checkpoint
-from bnbench.training.events import Began, Notice, Report
+from bnbench.training.engines.eager import Eager
+from bnbench.training.events import Report
 from bnbench.training.loop import evaluate, train
+from bnbench.training.network import MakeEngine, Network, Probe
+from bnbench.training.recording import Recording
 from bnbench.training.uncompiled import uncompiled
 
 
@@ -93,26 +93,106 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Op
     return torch.optim.Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), weight_decay=config.weight_decay)
 
 
-def failure(error: Exception) -> str:
-    """What went wrong, on one line."""
-    text = " ".join(str(error).split())
-    # Of out of memory, a norm that refuses its input and our own errors, the text says enough.
-    foreseen = isinstance(error, RuntimeError | ValueError | MemoryError | BnbenchError)
-    return text if text and foreseen else f"{type(error).__name__}: {text}".rstrip(": ")
+@uncompiled()
+def run(
+    config: Config,
+    data: Loaded,
+    out: Path,
+    *,
+    report: Report,
+    anew: bool = False,
+    engine: MakeEngine = Eager,
+    probes: Sequence[Probe] = (),
+) -> str:
+    """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
+
+    It resumes after the last epoch that an interrupted run there has finished, unless `anew`. The caller
+    holds the folder's lock. Raises RunError where it fails; that is written to the folder, epochs kept.
+    """
+    (recording,) = train_together([config], data, out, reports=[report], anew=anew, engine=engine, probes=probes)
+    if recording.error is not None:
+        raise recording.error
+    return recording.status
 
 
 @uncompiled()
-def run(config: Config, data: Loaded, out: Path, *, report: Report, anew: bool = False) -> str:
-    """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
+def train_together(
+    configs: Sequence[Config],
+    data: Loaded,
+    out: Path,
+    *,
+    reports: Sequence[Report],
+    anew: bool = False,
+    engine: MakeEngine = Eager,
+    probes: Sequence[Probe] = (),
+) -> list[Recording]:
+    """Train several runs in one loop, each into its own folder as by itself; return their recordings, ended.
 
-    It goes on after the last epoch that an interrupted run there has finished, unless `anew`. The caller
-    holds the folder's lock. Raises RunError where it fails; that is written to the folder, epochs kept.
+    They share what the loop shares: the data, the batch size, the epochs, the dtype, the device, and the
+    epoch to start at. Raises ValueError where they do not. One that fails or diverges leaves the others alone.
     """
-    torch.set_num_threads(config.threads)
-    device, dtype = torch.device(config.device), getattr(torch, config.dtype)
-    splits = load_splits(data.images, config.data, device)
-    model = build_model(config)
-    about = {
+    first = configs[0]
+    if any(_shared(config) != _shared(first) for config in configs):
+        raise ValueError("runs that train together differ in data, batch size, epochs, dtype, device or evaluation")
+    torch.set_num_threads(first.threads)
+    device = torch.device(first.device)
+    splits = load_splits(data.images, first.data, device)
+    recordings: list[Recording] = []
+    running: dict[Network, Recording] = {}
+    for config, report in zip(configs, reports, strict=True):
+        model = build_model(config)
+        recording = Recording(config, out, _about(model, data, splits), report)
+        recordings.append(recording)
+        with recording.failures():
+            recording.open(anew=anew)
+            running[_start(recording, model, splits)] = recording
+    epochs = {len(recording.rows) for recording in running.values()}
+    if len(epochs) > 1:
+        raise ValueError("runs that train together do not resume after the same epoch")
+    events = train(
+        [network for network, recording in running.items() if not recording.diverged],
+        splits.train,
+        splits.valid,
+        epochs=first.train.epochs,
+        batch_size=first.data.batch_size,
+        first_epoch=epochs.pop() + 1 if epochs else 1,
+        engine=engine,
+        probes=probes,
+        before_validation=precise_over(splits.train, first.data.batch_size) if _evaluates_precisely(first) else None,
+    )
+    try:
+        for network, event in events:
+            with running[network].failures():
+                running[network].add(event, network)
+            network.training = network.training and running[network].error is None
+    except Exception as error:  # an engine that fails takes all of its networks with it
+        for recording in running.values():
+            recording.fail(error)
+    for network, recording in running.items():
+        if recording.error is None:
+            with recording.failures():
+                recording.finish(network.model, **({} if recording.diverged else _judge(network.model, splits)))
+    return recordings
+
+
+def _shared(config: Config) -> tuple[Any, ...]:
+    """What runs that train in one loop have in common."""
+    train = config.train
+    return config.data, train.epochs, config.dtype, config.device, config.threads, _evaluates_precisely(config)
+
+
+def _evaluates_precisely(config: Config) -> bool:
+    return isinstance(config.norm, BatchNormConfig) and config.norm.eval_statistics == "precise"
+
+
+def precise_over(split: Split, batch_size: int) -> Callable[[nn.Module], None]:
+    """Gives a model the precise statistics of `split`, by batches in their fixed order."""
+    return lambda model: precise_statistics(model, (split.images[chunk] for chunk in chunks(len(split), batch_size)))
+
+
+def _about(model: nn.Module, data: Loaded, splits: Splits) -> dict[str, Any]:
+    """What run.json says of the data and the model."""
+    return {
         "dataset": {"name": data.name, "sha256": data.sha256},
         "split": {
             "train_images": len(splits.train),
@@ -121,71 +201,19 @@ def run(config: Config, data: Loaded, out: Path, *, report: Report, anew: bool =
             "held_out": splits.held_out,
         },
         "parameters": models.parameter_count(model),
-        "provenance": provenance(),
-    }
-    origin = _origin(config, data)
-    folder = run_folder(out, config)
-    before = None if anew or not (folder / "run.json").exists() else _checkpoint(folder, origin, report)
-    writer = RunWriter(folder, config, about)
-    if before is None:
-        writer.start()
-    else:
-        writer.resume(before.rows)
-    rows = list(before.rows) if before else []
-    report(Began(len(rows)))
-    try:
-        if before is None and isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
-            start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
-        model.to(device, dtype)
-        optimizer = build_optimizer(config.train.optimizer, model)
-        if before is not None:
-            before.restore(model, optimizer)
-        epochs = train(
-            model,
-            optimizer,
-            splits.train,
-            splits.valid,
-            epochs=config.train.epochs,
-            batch_size=config.data.batch_size,
-            seed=config.seed,
-            precise=isinstance(config.norm, BatchNormConfig) and config.norm.eval_statistics == "precise",
-            first_epoch=len(rows) + 1,
-        )
-        for row in () if rows and rows[-1].diverged else epochs:
-            rows.append(row)
-            writer.add(row, checkpoint.pack(origin, rows, model, optimizer))
-            report(row)
-        status = "diverged" if rows[-1].diverged else "complete"
-        final = {} if status == "diverged" else _judge(model, splits)
-        weights = {name: value.cpu() for name, value in model.state_dict().items()}
-        writer.finish(status, weights=checkpoint.to_bytes(weights), **final)
-    except RunError:  # what cannot be written, its status neither
-        raise
-    except Exception as error:
-        reason = failure(error)
-        writer.finish("failed", reason=reason)
-        raise RunError(reason) from error
-    return status
-
-
-def _origin(config: Config, data: Loaded) -> dict[str, str]:
-    """What must be the same for a run to go on to the bytes that it would have had."""
-    here = provenance()
-    return {
-        "config": config.digest(),
-        "seed": str(config.seed),
-        "dataset": data.sha256,
-        **{name: str(here[name]) for name in ("bnbench", "torch", "platform", "processor")},
     }
 
 
-def _checkpoint(folder: Path, origin: dict[str, str], report: Report) -> checkpoint.Checkpoint | None:
-    """The checkpoint to go on from; one that cannot be gone on from is named, and the run begins again."""
-    try:
-        return checkpoint.read(folder, origin)
-    except checkpoint.Unusable as reason:
-        report(Notice(f"{folder / CHECKPOINT} {reason}, so the run begins again"))
-        return None
+def _start(recording: Recording, model: nn.Sequential, splits: Splits) -> Network:
+    """The network at the epoch where `recording` starts, on its device."""
+    config = recording.config
+    if not recording.resumed and isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
+        start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
+    model.to(splits.train.device, getattr(torch, config.dtype))
+    network = Network(model, build_optimizer(config.train.optimizer, model), config.seed)
+    if recording.resumed:
+        recording.restore(network)
+    return network
 
 
 def _judge(model: nn.Module, splits: Splits) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""The shared train loop: a generator of epoch rows, the same for every arm.
+"""The shared train loop: a generator of events, the same for every arm.
 
-    for row in train(model, optimizer, train_split, valid_split, epochs=10, batch_size=64, seed=0): ...
+    for network, event in train([Network(model, optimizer, seed=0)], train_split, valid_split, epochs=10, ...):
+        ...
 
-It only measures and yields; writing, stopping and showing are its caller's.
+An engine makes the steps (engines/eager.py), and probes may measure inside them (network.py). The loop
+only measures and yields; its caller writes, stops and shows.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,8 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnbench.data.splits import Split, batches, chunks
-from bnbench.norms.batch import precise_statistics
 from bnbench.runs.format import DIVERGED_LOSS, EpochRow
+from bnbench.training.engines.eager import Eager
+from bnbench.training.events import Measurement
+from bnbench.training.network import Batch, Engine, MakeEngine, Moment, Network, Probe
 
 EVAL_BATCH = 1_000  # images at once; it changes no metric but for a norm that evaluates by batch statistics
 
@@ -36,9 +40,10 @@ class _Sums:
         return cls(zero.clone(), torch.zeros((), dtype=torch.int64, device=device), zero.clone())
 
     def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor) -> None:
-        self.loss += mean_loss.detach() * len(labels)
-        self.correct += (logits.detach().argmax(1) == labels).sum()
-        self.worst = torch.maximum(self.worst, mean_loss.detach().to(self.worst.dtype))
+        """Add a batch; `logits` and `mean_loss` carry no graph."""
+        self.loss += mean_loss * len(labels)
+        self.correct += (logits.argmax(1) == labels).sum()
+        self.worst = torch.maximum(self.worst, mean_loss.to(self.worst.dtype))
 
 
 @dataclass(frozen=True)
@@ -51,65 +56,87 @@ class Evaluation:
 
 
 def train(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    networks: Sequence[Network],
     train_split: Split,
     valid_split: Split,
     *,
     epochs: int,
     batch_size: int,
-    seed: int,
-    precise: bool = False,
     first_epoch: int = 1,
-) -> Iterator[EpochRow]:
-    """Train and yield one EpochRow an epoch, counted from 1; stop after the epoch that diverges.
+    engine: MakeEngine = Eager,
+    probes: Sequence[Probe] = (),
+    before_validation: Callable[[nn.Module], None] | None = None,
+) -> Iterator[tuple[Network, EpochRow | Measurement]]:
+    """Train and yield each network's EpochRow, counted from 1, and before it what the probes measured in the epoch.
 
-    With `first_epoch`, `model` and `optimizer` are as they were after the epoch before it.
+    A network leaves after the epoch in which it diverges; whoever reads the events may take one out, too. With
+    `first_epoch`, models and optimizers are as they were after the epoch before it.
 
     The training metrics are those of the batches as they were trained on (the model changes under
-    them); the validation metrics are of the model at the end of the epoch, in evaluation mode. With
-    `precise`, batch norms evaluate by statistics over all training batches, taken anew at its end; the
-    time that takes counts as training.
+    them); the validation metrics are of the model at the end of the epoch, in evaluation mode.
+    `before_validation` may prepare a model for that; its time counts as training. Networks that train
+    together share the time of training equally.
     """
+    steps: Engine | None = None
+    training: list[Network] = []
     for epoch in range(first_epoch, epochs + 1):
-        start = _clock(train_split)
-        sums = _train_epoch(model, optimizer, train_split, batch_size, seed, epoch)
-        if precise:
-            precise_statistics(model, (train_split.images[chunk] for chunk in chunks(len(train_split), batch_size)))
-        trained = _clock(train_split)
-        valid = evaluate(model, valid_split)
-        end = _clock(train_split)
-        row = EpochRow(
-            epoch=epoch,
-            train_loss=sums.loss.item() / len(train_split),
-            train_accuracy=sums.correct.item() / len(train_split),
-            valid_loss=valid.loss,
-            valid_accuracy=valid.accuracy,
-            train_seconds=round(trained - start, 6),
-            valid_seconds=round(end - trained, 6),
-            # As Bjorck et al. 2018 (arXiv:1806.02375): a mini-batch's loss passes 10³.
-            # Not "worst > …": NaN is no number's equal. The last step's damage shows in validation alone.
-            diverged=not (sums.worst.item() <= DIVERGED_LOSS and valid.loss <= DIVERGED_LOSS),
-        )
-        yield row
-        if row.diverged:
+        if training != (left := [network for network in networks if network.training]):
+            training, steps = left, None
+        if not training:
             return
+        start = _clock(train_split)
+        steps = steps or engine(training)
+        sums = yield from _train_epoch(training, steps, train_split, batch_size, epoch, probes)
+        if before_validation is not None:
+            for network in training:
+                before_validation(network.model)
+        trained = _clock(train_split)
+        for network, total in zip(training, sums, strict=True):
+            validation = _clock(train_split)
+            valid = evaluate(network.model, valid_split)
+            row = EpochRow(
+                epoch=epoch,
+                train_loss=total.loss.item() / len(train_split),
+                train_accuracy=total.correct.item() / len(train_split),
+                valid_loss=valid.loss,
+                valid_accuracy=valid.accuracy,
+                train_seconds=round((trained - start) / len(training), 6),
+                valid_seconds=round(_clock(train_split) - validation, 6),
+                # As Bjorck et al. 2018 (arXiv:1806.02375): a mini-batch's loss passes 10³.
+                # "not <=" and not ">", because a NaN is not greater. Only validation sees the last step's damage.
+                diverged=not (total.worst.item() <= DIVERGED_LOSS and valid.loss <= DIVERGED_LOSS),
+            )
+            network.training = network.training and not row.diverged
+            yield network, row
 
 
 def _train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, split: Split, batch_size: int, seed: int, epoch: int
-) -> _Sums:
-    model.train()
-    sums = _Sums.zero(split.device)
-    for batch in batches(len(split), batch_size, seed, epoch, split.device):
-        images, labels = split.images.index_select(0, batch), split.labels.index_select(0, batch)
-        optimizer.zero_grad()
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        sums.add(logits, labels, loss)
+    networks: Sequence[Network], engine: Engine, split: Split, batch_size: int, epoch: int, probes: Sequence[Probe]
+) -> Generator[tuple[Network, Measurement], None, list[_Sums]]:
+    """Train on every image once, each network in its own order; return what the batches sum to."""
+    for network in networks:
+        network.model.train()
+    sums = [_Sums.zero(split.device) for _ in networks]
+    orders = [list(batches(len(split), batch_size, network.seed, epoch, split.device)) for network in networks]
+    step = (epoch - 1) * len(orders[0])  # the updates made so far
+    for indices in zip(*orders, strict=True):
+        examples = [Batch(split.images.index_select(0, i), split.labels.index_select(0, i)) for i in indices]
+        forward = engine.backward(examples)
+        for probe in probes:
+            for network, batch, result in zip(networks, examples, forward, strict=True):
+                yield from _of(network, probe.after_backward(Moment(step, network, batch, result)))
+        engine.update()
+        step += 1
+        for probe in probes:
+            for network, batch, result in zip(networks, examples, forward, strict=True):
+                yield from _of(network, probe.after_update(Moment(step, network, batch, result)))
+        for total, batch, result in zip(sums, examples, forward, strict=True):
+            total.add(result.logits, batch.labels, result.loss)
     return sums
+
+
+def _of(network: Network, measured: Iterable[Measurement]) -> Iterator[tuple[Network, Measurement]]:
+    return ((network, measurement) for measurement in measured)
 
 
 @torch.no_grad()
