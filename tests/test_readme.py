@@ -187,7 +187,7 @@ def test_its_claims_on_the_norms():
 
 
 def test_its_pictures_say_what_the_tracked_runs_give():
-    (table,) = compare(collect(sorted(REFERENCE.glob("mlp*"))), Question())
+    (table,) = compare(collect(sorted(REFERENCE.glob("mlp*"))), Question()).tables
     pictures = {picture.name: picture for picture in plots.curves(table.rows)}
     said = dict(re.findall(r"^!\[(.*)\]\((results/figures/.*\.svg)\)$", README.replace("\\", ""), flags=re.M))
     for picture, file in (

@@ -56,7 +56,7 @@ def results(tmp_path):
 def standard(tmp_path_factory):
     """The page of `results`, made once for the tests that only read it."""
     folder = make_results(tmp_path_factory.mktemp("standard") / "r")
-    text = page(comparison := collect([folder]), compare(comparison, Question()))
+    text = page(compare(collect([folder]), Question()))
     (folder.parent / "page.html").write_text(text, encoding="utf-8")
     return folder.parent / "page.html"
 
@@ -321,7 +321,7 @@ def test_many_arms_are_cut_so_that_lines_stay_tellable(bnbench, tmp_path):
     for part in range(1, 5):
         assert f"Learning curves against plain, {part} of 4" in text
     assert seen.text.count("plain (baseline)") == 4 + 2 and all(f"bn{n:02}" in seen.text for n in range(1, 20))
-    (table,) = compare(collect([tmp_path / "r"]), Question())
+    (table,) = compare(collect([tmp_path / "r"]), Question()).tables
     for rows in plots.cut(table.rows, plots.LINES):
         looks = [key.look for key in plots.keys(rows)]
         for trait in ("color", "linestyle", "marker"):
@@ -378,7 +378,7 @@ def test_figures_are_svg_and_png(bnbench, results, tmp_path):
             text = " ".join("".join(ET.parse(path).getroot().itertext()).split())
             assert "date>" not in path.read_text() and "#ffffff" in path.read_text()
             assert "3 epochs" in text and "plain" in text and "slow" in text
-    again = files(compare(collect([results]), Question()))
+    again = files(compare(collect([results]), Question()).tables)
     assert all((paths[0].parent / name).read_bytes() == image for name, image in itertools.islice(again, 2))
 
 

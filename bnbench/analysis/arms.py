@@ -18,6 +18,7 @@ from bnbench.config.experiment import Config
 from bnbench.errors import ResultsError
 from bnbench.runs.find import find_runs
 from bnbench.runs.format import FINISHED, METRICS, Run, read_run, run_config
+from bnbench.runs.notes import Kind, Note
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,12 @@ class Arm:
         return " + ".join([str(len(self.complete)), *(f"{n} {what}" for n, what in apart if n)])
 
 
-class Notes(list[str]):
-    """Sentences of a line each: a folder's name may hold a line break, and must not forge a line."""
-
-    def append(self, note: str) -> None:
-        super().append(note.replace("\n", "\\n"))
-
-
 @dataclass(frozen=True)
-class Comparison:
-    """The arms of each group, by name, and a sentence on each run that is in no mean, and why."""
+class Runs:
+    """The runs that were read, as the arms of each group, by name; and a note on each run that is in no mean."""
 
     groups: dict[Group, list[Arm]]
-    notes: list[str]
+    notes: list[Note]
 
     def arms(self) -> list[Arm]:
         return [arm for arms in self.groups.values() for arm in arms]
@@ -92,9 +86,9 @@ def seed_ranges(seeds: Sequence[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}..{b}" for a, b in zip(starts, ends, strict=True))
 
 
-def collect(paths: Sequence[Path]) -> Comparison:
+def collect(paths: Sequence[Path]) -> Runs:
     """Read every run at or below `paths`. Raises ResultsError where not one can be shown."""
-    notes = Notes()
+    notes: list[Note] = []
     groups: dict[Group, list[Arm]] = defaultdict(list)
     for (group, name, digest), runs in _by_arm(_read(paths, notes), notes).items():
         arm = Arm(name, digest)
@@ -103,35 +97,35 @@ def collect(paths: Sequence[Path]) -> Comparison:
                 arm.complete.append(run)
             elif run.status == "diverged":
                 arm.diverged.append(run)
-                notes.append(f"diverged after epoch {len(run.rows)}, so in no mean: {run.path}")
+                notes.append(Note(Kind.LEFT_OUT, f"diverged after epoch {len(run.rows)}, so in no mean: {run.path}"))
             else:
                 arm.unfinished.append(run)
-                notes.append(f"left out, not finished ({run.status}): {run.path}")
+                notes.append(Note(Kind.LEFT_OUT, f"left out, not finished ({run.status}): {run.path}"))
         groups[group].append(arm)
     for group, arms in list(groups.items()):
         if not any(arm.complete or arm.diverged for arm in arms):
             del groups[group]
     if not groups:
         where = " ".join(map(str, paths)).replace("\n", "\\n")
-        raise ResultsError("\n".join([*notes, f"{where}: no finished run to compare; bnbench run makes one"]))
+        raise ResultsError("\n".join([*map(str, notes), f"{where}: no finished run to compare; bnbench run makes one"]))
     for group in groups:
         groups[group].sort(key=lambda arm: (arm.name, arm.digest))
-    comparison = Comparison({group: groups[group] for group in sorted(groups, key=Group.order)}, notes)
-    _label(comparison.arms())
-    for arm in comparison.arms():
+    read = Runs({group: groups[group] for group in sorted(groups, key=Group.order)}, notes)
+    _label(read.arms())
+    for arm in read.arms():
         arm.config = _config(arm, notes)
-    return comparison
+    return read
 
 
-def _read(paths: Sequence[Path], notes: list[str]) -> Iterable[Run]:
+def _read(paths: Sequence[Path], notes: list[Note]) -> Iterable[Run]:
     for folder in find_runs(paths, notes):
         try:
             yield read_run(folder)
         except ResultsError as error:
-            notes.append(f"left out, unreadable: {error}")
+            notes.append(Note(Kind.UNREADABLE, f"left out, unreadable: {error}"))
 
 
-def _by_arm(runs: Iterable[Run], notes: list[str]) -> dict[tuple[Group, str, str], list[Run]]:
+def _by_arm(runs: Iterable[Run], notes: list[Note]) -> dict[tuple[Group, str, str], list[Run]]:
     """Each arm's runs. Of two of a seed the complete one counts, or the first; an unfinished other is not spoken of."""
     arms: dict[tuple[Group, str, str], dict[int, Run]] = defaultdict(dict)
     for run in runs:
@@ -152,7 +146,7 @@ def _by_arm(runs: Iterable[Run], notes: list[str]) -> dict[tuple[Group, str, str
             seeds[run.seed], first, run = run, run, first
         if run.status in FINISHED:
             same = "the same run, to the last digit," if _metrics(first) == _metrics(run) else "another, of its seed,"
-            notes.append(f"left out, {same} as {first.path}: {run.path}")
+            notes.append(Note(Kind.LEFT_OUT, f"left out, {same} as {first.path}: {run.path}"))
     return {key: list(seeds.values()) for key, seeds in arms.items()}
 
 
@@ -172,17 +166,19 @@ def _label(arms: Sequence[Arm]) -> None:
         arm.label = arm.name if len(digests[arm.name]) == 1 else f"{arm.name}#{arm.digest[:6]}"
 
 
-def _config(arm: Arm, notes: list[str]) -> dict[str, Any]:
+def _config(arm: Arm, notes: list[Note]) -> dict[str, Any]:
     """The settings of an arm, flat, from the first of its runs; a run that does not tell them is named."""
     folder = arm.runs()[0].path
     try:
         config = Config.model_validate(run_config(folder))
     except ResultsError as error:
-        notes.append(f"{arm.label}: its settings are not known: {error}")
+        notes.append(Note(Kind.SETTINGS, f"{arm.label}: its settings are not known: {error}"))
         return {}
     except ValidationError:
-        notes.append(f"{arm.label}: its settings are not known: {folder} holds no config that can be read")
+        text = f"{arm.label}: its settings are not known: {folder} holds no config that can be read"
+        notes.append(Note(Kind.SETTINGS, text))
         return {}
     if config.digest() != arm.digest:
-        notes.append(f"{arm.label}: the config in {folder} is not the one that run.json gives the digest of")
+        text = f"{arm.label}: the config in {folder} is not the one that run.json gives the digest of"
+        notes.append(Note(Kind.SETTINGS, text))
     return flat(config.arm())

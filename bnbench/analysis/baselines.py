@@ -8,6 +8,7 @@ from typing import Any
 
 from bnbench.analysis.arms import Arm
 from bnbench.errors import ConfigError
+from bnbench.runs.notes import Kind, Note
 
 SHOWN = 5  # arms that a note names
 
@@ -25,7 +26,7 @@ def named(arms: Sequence[Arm], name: str) -> str:
     raise ConfigError(f"--baseline {name}: no such arm; {hint}")
 
 
-def nearest(arms: Sequence[Arm], notes: list[str]) -> list[Arm | None]:
+def nearest(arms: Sequence[Arm], notes: list[Note]) -> list[Arm | None]:
     """For each arm, the arm without a norm that shares its kind of model and most of its other settings.
 
     None where there is none, or where two are equally near, which is noted. An arm of which no run is
@@ -55,9 +56,9 @@ def nearest(arms: Sequence[Arm], notes: list[str]) -> list[Arm | None]:
         baselines.append(near[0] if len(near) == 1 else None)
     for (a, b), labels in torn.items():
         more = f", and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-        notes.append(
-            f"no baseline for {', '.join(labels[:SHOWN])}{more}: {a} and {b} are equally near; --baseline names one"
-        )
+        names = ", ".join(labels[:SHOWN])
+        text = f"no baseline for {names}{more}: {a} and {b} are equally near; --baseline names one"
+        notes.append(Note(Kind.BASELINE, text))
     return baselines
 
 

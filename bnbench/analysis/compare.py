@@ -1,6 +1,6 @@
 """Groups of arms → rows with statistics: what each arm reached, and how it differs from its baseline.
 
-compare(collect([Path("results")]), Question(target=0.97)) → a Table for each group
+compare(collect([Path("results")]), Question(target=0.97)).tables   # a Table for each group
 """
 
 import math
@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bnbench.analysis.arms import Arm, Comparison, Group
+from bnbench.analysis.arms import Arm, Group, Runs
 from bnbench.analysis.baselines import named, nearest
 from bnbench.analysis.measures import MEASURES, Measure
 from bnbench.analysis.statistics import Difference, Mean, difference, holm, mean_interval, two_way_bootstrap
 from bnbench.errors import ConfigError, ResultsError
 from bnbench.runs.format import Run, read_mistakes
+from bnbench.runs.notes import Kind, Note
 
 At = Literal["final", "best"] | int
 
@@ -105,8 +106,16 @@ class Table:
         return [row for row in self.rows if row.difference is not None]
 
 
-def compare(comparison: Comparison, question: Question) -> list[Table]:
-    """Answer `question` for every group that can; the others are named in the comparison's notes.
+@dataclass(frozen=True)
+class Comparison:
+    """A table for each group that can answer the question; the notes of the runs, and those of the answer."""
+
+    tables: list[Table]
+    notes: list[Note]
+
+
+def compare(runs: Runs, question: Question) -> Comparison:
+    """Answer `question` for every group that can; the others are named in the notes.
 
     Raises ConfigError where no group can, where the baseline is nowhere, and for a question that makes no sense.
     """
@@ -115,37 +124,38 @@ def compare(comparison: Comparison, question: Question) -> list[Table]:
     if question.target is not None and not (0 <= question.target <= (1e3 if question.is_loss else 1)):
         what = "must be a loss, as in 0.1" if question.is_loss else "accuracies are fractions here: write 0.97 for 97 %"
         raise ConfigError(f"--target {question.target:g}: {what}")
-    chosen = None if question.baseline is None else named(comparison.arms(), question.baseline)
-    tables = []
-    for group, arms in comparison.groups.items():
+    chosen = None if question.baseline is None else named(runs.arms(), question.baseline)
+    tables, notes = [], list(runs.notes)
+    for group, arms in runs.groups.items():
         reason = _cannot(group, question)
         if reason is not None:
-            comparison.notes.append(f"not shown: {group.title()}: {reason}")
+            notes.append(Note(Kind.NOT_SHOWN, f"not shown: {group.title()}: {reason}"))
             continue
         rows = [_row(arm, question) for arm in arms]
         if chosen is None:
-            baselines = nearest(arms, comparison.notes)
+            baselines = nearest(arms, notes)
         else:
             baselines = [next((arm for arm in arms if arm.label == chosen), None)] * len(arms)
             if baselines[0] is None:
-                comparison.notes.append(f"no baseline {chosen} among: {group.title()}")
+                notes.append(Note(Kind.BASELINE, f"no baseline {chosen} among: {group.title()}"))
         for row, baseline in zip(rows, baselines, strict=True):
             row.baseline = baseline
         if question.bootstrap and not _bootstraps(group, question):
-            comparison.notes.append(f"no bootstrap of held-out images; --metric test_accuracy: {group.title()}")
+            text = f"no bootstrap of held-out images; --metric test_accuracy: {group.title()}"
+            notes.append(Note(Kind.BOOTSTRAP, text))
         for row in rows:
             if row.baseline is not None and not row.is_baseline:
                 row.difference = difference(by_seed(row.arm, question), by_seed(row.baseline, question))
                 if question.bootstrap and _bootstraps(group, question):
-                    row.bootstrap = _bootstrap(row, row.baseline, comparison.notes)
+                    row.bootstrap = _bootstrap(row, row.baseline, notes)
         ps = [row.difference.p if row.difference else None for row in rows]
         for row, p in zip(rows, holm(ps), strict=True):
             row.p_holm = p
         rows.sort(key=lambda row: (row.baseline is None, row.baseline and row.baseline.label, not row.is_baseline))
         tables.append(Table(group, question, rows))
     if not tables:
-        raise ConfigError("\n".join(note for note in comparison.notes if note.startswith("not shown")))
-    return tables
+        raise ConfigError("\n".join(str(note) for note in notes if note.kind is Kind.NOT_SHOWN))
+    return Comparison(tables, notes)
 
 
 def _cannot(group: Group, question: Question) -> str | None:
@@ -223,16 +233,17 @@ def _bootstraps(group: Group, question: Question) -> bool:
     return question.metric == "test_accuracy" or not group.held_out
 
 
-def _bootstrap(row: Row, baseline: Arm, notes: list[str]) -> tuple[float, float] | None:
+def _bootstrap(row: Row, baseline: Arm, notes: list[Note]) -> tuple[float, float] | None:
     if row.difference is None or row.difference.low is None:
         return None  # of one seed there is no interval over others
     try:
         arm, other = ({run.seed: read_mistakes(run) for run in of.complete} for of in (row.arm, baseline))
     except ResultsError as error:
-        notes.append(f"{row.arm.label}: no bootstrap: {error}")
+        notes.append(Note(Kind.BOOTSTRAP, f"{row.arm.label}: no bootstrap: {error}"))
         return None
     images = {run.test_images for run in [*row.arm.complete, *baseline.complete]}
     if len(images) > 1:
-        notes.append(f"{row.arm.label}: no bootstrap: its runs and the baseline's were judged on different images")
+        text = f"{row.arm.label}: no bootstrap: its runs and the baseline's were judged on different images"
+        notes.append(Note(Kind.BOOTSTRAP, text))
         return None
     return two_way_bootstrap(arm, other, images.pop())

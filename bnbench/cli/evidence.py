@@ -31,7 +31,6 @@ Target = Annotated[
 TextOrJson = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
 
 
-UNJUDGED = ("not shown", "left out, unreadable")
 At = Annotated[str, typer.Option(metavar="final|best|EPOCH", help="When: the last epoch, each run's best, or one.")]
 
 
@@ -108,8 +107,9 @@ def compare(
 
     question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None), bootstrap)
     gates = [parse_gate(text) for text in fail_if or []]
-    comparison = collect(paths)
-    answers = answer(comparison, question)
+    runs = collect(paths)
+    comparison = answer(runs, question)
+    answers, notes = comparison.tables, comparison.notes
     names = None if columns is None else [name.strip() for name in columns.split(",")]
     choice.check_names(answers, [*(names or []), *([sort.removeprefix("-")] if sort is not None else [])])
     machine = form in ("csv", "json")
@@ -117,15 +117,15 @@ def compare(
         (table, choice.choose(table, names, only_changed=only_changed, empty=machine), choice.arrange(table, sort, top))
         for table in answers
     ]
-    failed = [sentence for gate in gates for sentence in failures(gate, answers, comparison.notes)]
+    failed = [sentence for gate in gates for sentence in failures(gate, answers, notes)]
     if gates:  # what is not read or not shown may be what they would fail
-        failed += [f"--fail-if cannot judge what is {note}" for note in comparison.notes if note.startswith(UNJUDGED)]
+        failed += [f"--fail-if cannot judge what is {note}" for note in notes if note.hides_results]
     if per_epoch:
-        tables.print_epochs(comparison, form, console.stdout())
+        tables.print_epochs(runs, notes, form, console.stdout())
     else:
-        tables.print_tables(shown, comparison.notes, form, console.stdout())
-    for note in comparison.notes:
-        console.say(note)
+        tables.print_tables(shown, notes, form, console.stdout())
+    for note in notes:
+        console.say(str(note))
     if failed:
         raise CheckFailed("\n".join(failed))
 
@@ -148,15 +148,16 @@ def diff(
         from bnbench import console
         from bnbench.report.diff import as_json, print_diff, side
         from bnbench.report.tables import print_json
+        from bnbench.runs.notes import Note
 
-    notes: list[str] = []
+    notes: list[Note] = []
     sides = side(a, notes), side(b, notes)
     if form == "json":
         print_json(as_json(*sides), console.stdout())
     else:
         print_diff(*sides, console.stdout())
     for note in notes:
-        console.say(note)
+        console.say(str(note))
 
 
 @app.command()

@@ -53,13 +53,12 @@ def report(
         raise ConfigError(f"--output {output}: {output.parent} is a run's folder; name a place outside of it")
     if figures is not None and figures.exists() and not figures.is_dir():
         raise ConfigError(f"--figures {figures}: is a file; name a folder")
-    comparison = collect(paths)
-    tables = compare(comparison, question)
+    comparison = compare(collect(paths), question)
     asked = {"--metric": metric, "--at": at, "--baseline": baseline or ""}
     usual = {"--metric": "valid_accuracy", "--at": "final", "--baseline": ""}
     options = [word for option, value in asked.items() if value != usual[option] for word in (option, value)]
 
-    contents = page(comparison, tables, options).encode()
+    contents = page(comparison, options).encode()
     try:
         write_atomic(output, contents)
     except OSError as error:  # which would name the file that it is written to first
@@ -68,9 +67,9 @@ def report(
     if figures is not None:
         figures.mkdir(parents=True, exist_ok=True)
         written = 0
-        for name, image in files(tables):
+        for name, image in files(comparison.tables):
             write_atomic(figures / name, image)
             written += 1
         console.stdout().print(f"{console.clean(str(figures))}: {written} files", soft_wrap=True)
     for note in comparison.notes:
-        console.say(note)
+        console.say(str(note))

@@ -18,6 +18,7 @@ from bnbench.errors import ConfigError
 from bnbench.report.columns import difference_text, mean_text
 from bnbench.report.tables import NARROW, print_paragraphs
 from bnbench.runs.format import METRICS, Run
+from bnbench.runs.notes import Note
 
 JSON_SCHEMA_VERSION = 1
 
@@ -56,13 +57,11 @@ class Metric:
     difference: Difference | None
 
 
-def side(path: Path, notes: list[str]) -> Side:
+def side(path: Path, notes: list[Note]) -> Side:
     """The one arm at or below `path`. Raises ConfigError where there are more, ResultsError where there is none."""
-    comparison = collect([path])
-    notes.extend(comparison.notes)
-    sides = [
-        Side(group, arm) for group, arms in comparison.groups.items() for arm in arms if arm.complete or arm.diverged
-    ]
+    runs = collect([path])
+    notes.extend(runs.notes)
+    sides = [Side(group, arm) for group, arms in runs.groups.items() for arm in arms if arm.complete or arm.diverged]
     if len(sides) > 1:
         names = ", ".join(sorted({side.arm.label for side in sides})[:5])
         raise ConfigError(f"{path}: holds {len(sides)} arms ({names}, …); name one arm's folder, or one run's")

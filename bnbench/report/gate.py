@@ -15,6 +15,7 @@ from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 from bnbench.report.columns import Column, available
 from bnbench.report.tables import JSON_SCHEMA_VERSION
+from bnbench.runs.notes import Kind, Note
 
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MAX_BYTES = 100_000_000
@@ -51,7 +52,7 @@ def parse_gate(text: str) -> Gate:
     return Gate(text, field, sign, limit, saved)
 
 
-def failures(gate: Gate, tables: Sequence[Table], notes: list[str]) -> Iterator[str]:
+def failures(gate: Gate, tables: Sequence[Table], notes: list[Note]) -> Iterator[str]:
     """A sentence for each arm that fails, cannot be judged, or was saved and is gone; `notes` has those that are new.
 
     Raises ConfigError for an unknown field.
@@ -72,9 +73,8 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[str]) -> Iterator[
             if gate.saved is not None:
                 then = missing.pop(_identity(vars(table.group), row.arm.name, row.arm.digest), None)
                 if then is None:
-                    notes.append(
-                        f"--fail-if {gate.text}: {row.arm.label} is not in the saved comparison, so not judged"
-                    )
+                    text = f"--fail-if {gate.text}: {row.arm.label} is not in the saved comparison, so not judged"
+                    notes.append(Note(Kind.GATE, text))
                     continue
                 number = then.get(name)
                 limit = number + gate.limit if _is_number(number) else None

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnbench import __version__
-from bnbench.analysis.arms import Arm, Comparison, seed_ranges
-from bnbench.analysis.compare import Row, Table
+from bnbench.analysis.arms import Arm, seed_ranges
+from bnbench.analysis.compare import Comparison, Row, Table
 from bnbench.config.strict_yaml import dump
 from bnbench.console import clean, inert
 from bnbench.errors import ResultsError
@@ -45,8 +45,9 @@ COLOURS = {
 MOST = 30  # things of the environment, and different values of each
 
 
-def page(comparison: Comparison, tables: Sequence[Table], options: Sequence[str] = ()) -> str:
+def page(comparison: Comparison, options: Sequence[str] = ()) -> str:
     """The whole page. `options` are those of the command, for how to reproduce it."""
+    tables = comparison.tables
     arms = [row.arm for table in tables for row in table.rows]
     columns = [choose(table, None, only_changed=True) for table in tables]
     configs = list(_configs(arms))
@@ -62,7 +63,7 @@ def page(comparison: Comparison, tables: Sequence[Table], options: Sequence[str]
             .render(
                 groups=[_group(table, of, inline) for table, of in zip(tables, columns, strict=True)],
                 best=any("best" in of for of in columns),
-                notes=comparison.notes,
+                notes=[*map(str, comparison.notes)],
                 environment=environment([run for arm in arms for run in (*arm.complete, *arm.diverged)]),
                 configs=configs,
                 commands=_commands(configs, options),

@@ -15,13 +15,14 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as Grid
 
-from bnbench.analysis.arms import Comparison
+from bnbench.analysis.arms import Runs
 from bnbench.analysis.compare import Table
 from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import LEVEL
 from bnbench.report.columns import Column, mean_text, number
 from bnbench.report.sentences import summary
+from bnbench.runs.notes import Note
 
 Format = Literal["table", "markdown", "csv", "json", "latex"]
 
@@ -41,7 +42,7 @@ EPOCH_LEGEND = "Means over seeds; ± is the 95 % t-interval over seeds. s: media
 
 
 def print_tables(
-    tables: Sequence[tuple[Table, dict[str, Column], Table]], notes: Sequence[str], form: Format, console: Console
+    tables: Sequence[tuple[Table, dict[str, Column], Table]], notes: Sequence[Note], form: Format, console: Console
 ) -> None:
     """Print each group: its whole table, its columns, and the part of its rows that is to be shown."""
     if form == "json":
@@ -49,7 +50,7 @@ def print_tables(
             {**vars(whole.group), **_question(whole), "arms": _records(part, columns), "summary": summary(whole)}
             for whole, columns, part in tables
         ]
-        print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": groups, "notes": list(notes)}, console)
+        print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": groups, "notes": [*map(str, notes)]}, console)
         return
     if form == "csv":
         records = [{**vars(part.group), **record} for _, columns, part in tables for record in _records(part, columns)]
@@ -74,12 +75,12 @@ def print_tables(
     _print_sentences([legend], form, console)
 
 
-def print_epochs(comparison: Comparison, form: Format, console: Console) -> None:
+def print_epochs(runs: Runs, notes: Sequence[Note], form: Format, console: Console) -> None:
     """The tutorial's lines: for each epoch, each arm's means over its complete runs."""
-    groups = {group: list(epoch_means(arms)) for group, arms in comparison.groups.items()}
+    groups = {group: list(epoch_means(arms)) for group, arms in runs.groups.items()}
     if form == "json":
         value = [{**vars(group), "per_epoch": list(map(_epoch_record, rows))} for group, rows in groups.items()]
-        print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": value, "notes": comparison.notes}, console)
+        print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": value, "notes": [*map(str, notes)]}, console)
         return
     if form == "csv":
         by_epoch = [(group, row) for group, rows in groups.items() for row in sorted(rows, key=lambda row: row.epoch)]

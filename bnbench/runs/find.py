@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bnbench.runs.notes import Kind, Note
 
-def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
+
+def find_runs(paths: Sequence[Path], notes: list[Note]) -> Iterator[Path]:
     """The run folders (those with a run.json) at or below each path, sorted, each once.
 
     What cannot be looked into is added to `notes`. Links to folders are not followed, so there are no loops.
@@ -14,17 +16,21 @@ def find_runs(paths: Sequence[Path], notes: list[str]) -> Iterator[Path]:
     for path in paths:
         try:
             if not path.exists():
-                notes.append(f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml")
+                notes.append(
+                    Note(
+                        Kind.NOT_FOUND, f"{path}: no such folder; run something first: bnbench run configs/mlp_bn.yaml"
+                    )
+                )
                 continue
             if not path.is_dir():
-                notes.append(f"{path}: is a file; name a run's folder, or one above it")
+                notes.append(Note(Kind.NOT_FOUND, f"{path}: is a file; name a run's folder, or one above it"))
                 continue
         except OSError as error:
-            notes.append(f"left out, unreadable: {path}: {error.strerror}")
+            notes.append(Note(Kind.UNREADABLE, f"left out, unreadable: {path}: {error.strerror}"))
             continue
 
         def unreadable(error: OSError) -> None:
-            notes.append(f"left out, unreadable: {error.filename}: {error.strerror}")
+            notes.append(Note(Kind.UNREADABLE, f"left out, unreadable: {error.filename}: {error.strerror}"))
 
         for folder, subfolders, files in os.walk(path, onerror=unreadable):
             subfolders.sort()
