@@ -55,3 +55,11 @@ class Interrupted(BnbenchError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def failure(error: Exception) -> str:
+    """What went wrong, on one line."""
+    text = " ".join(str(error).split())
+    # For out of memory, a norm that refuses its input and our own errors, the text says enough.
+    foreseen = isinstance(error, RuntimeError | ValueError | MemoryError | BnbenchError)
+    return text if text and foreseen else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,5 +1,8 @@
 """The launcher with a mock place to train: what it plans, tells and does with every outcome, and no training."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -90,3 +93,22 @@ def test_a_stop_says_how_many_are_complete(launch):
         launch(MockPlace({0: "complete", 1: Stop(2)}))
     assert stopped.value.exit_code == 130
     assert str(stopped.value).startswith("stopped by Ctrl-C. 1 of 4 runs are complete")
+
+
+@pytest.mark.parametrize("options", [["--dry-run"], ["--seeds", "0", "--quiet"]], ids=["dry run", "complete runs"])
+def test_no_torch_where_nothing_is_trained(bnbench, tiny, tmp_path, data_folder, options):
+    assert bnbench("run", tiny, "--out", "results").exit_code == 0
+    code = f"""
+import sys
+from bnbench.cli import app
+arguments = ["run", "tiny.yaml", "--set", "device=auto", "--name", "tiny", "--out", "results", *{options!r}]
+app(arguments, standalone_mode=False)
+print(sorted({{"torch", "torchvision", "mlxtend", "numpy"}} & sys.modules.keys()))
+"""
+    environment = {**os.environ, "BNBENCH_DATA": str(data_folder), "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
+    )
+    told, modules = result.stdout.splitlines()
+    assert "complete already" in told or "already complete" in told
+    assert modules == "[]", result.stderr

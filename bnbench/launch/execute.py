@@ -10,20 +10,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.errors import Interrupted, RunError
+from bnbench.launch.devices import resolve_device
 from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan
-from bnbench.launch.prepare import Prepared, loader, prepare
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
 from bnbench.launch.signals import Stop, signals_raise
 from bnbench.runs.format import FINISHED, EpochRow
 from bnbench.runs.lock import held_by, hold
 from bnbench.runs.write import check_writable, existing_status, mark_interrupted
-from bnbench.training import experiment
 from bnbench.training.events import Began, Event
+
+if TYPE_CHECKING:  # no torch before a run is trained
+    from bnbench.launch.prepare import Prepared
+    from bnbench.training.experiment import Loaded
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Places:
 
 
 # Trains runs and yields what came of each, as they end; it may report events of each by its number.
-Place = Callable[[Sequence[Job], Sequence[Prepared], ReportRun], Results]
+Place = Callable[[Sequence[Job], Sequence["Prepared"], ReportRun], Results]
 
 
 def execute(
@@ -59,10 +63,16 @@ def execute(
     session = _Session(progress, saves_epochs=places.cluster is None)
     with signals_raise():
         try:
-            configs = [experiment.resolve_device(config, here=places.cluster is None) for config in configs]
+            configs = [resolve_device(config, here=places.cluster is None) for config in configs]
             check_writable(out)
-            prepared = prepare(configs, data_folder, progress.say)
-            session.begin(plan([ready.config for ready in prepared], out, force=force))
+            runs = _all_finished(configs, out, force=force)
+            prepared: list[Prepared] = []
+            if runs is None:
+                from bnbench.launch.prepare import prepare
+
+                prepared = prepare(configs, data_folder, progress.say)
+                runs = plan([ready.config for ready in prepared], out, force=force)
+            session.begin(runs)
             holder = f"process {os.getpid()} on {platform.node()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
             jobs = [
                 Job(number, run.config, out, force, holder)
@@ -87,11 +97,22 @@ def execute(
     return outcomes
 
 
+def _all_finished(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned] | None:
+    """The runs, if nothing is left to train: then neither data nor torch are needed."""
+    if force:
+        return None
+    try:
+        runs = plan(configs, out, force=False)
+    except RunError:  # it may be of a dataset that another will stand in for
+        return None
+    return runs if all(run.finished for run in runs) else None
+
+
 def dry(
     configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places
 ) -> tuple[list[str], str]:
     """What `execute` would do: a line a run, and a summary. Nothing is written, and nothing downloaded."""
-    configs = [experiment.resolve_device(config, here=places.cluster is None) for config in configs]
+    configs = [resolve_device(config, here=places.cluster is None) for config in configs]
     runs = plan(configs, out, force=force)
     finished = sum(run.finished for run in runs)
     resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
@@ -105,12 +126,14 @@ def dry(
     return [in_words(run) for run in runs], summary
 
 
-def _train(places: Places, jobs: Sequence[Job], prepared: Sequence[Prepared], report: ReportRun) -> Results:
+def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], report: ReportRun) -> Results:
     """Train the runs where `places` says."""
     if places.cluster is not None:
         from bnbench.launch.cluster import on_cluster
 
         return on_cluster(places.cluster, jobs, prepared, report)
+    from bnbench.launch.prepare import loader
+
     load = loader(prepared)
     processes = min(places.jobs or default_jobs([job.config for job in jobs]), len(jobs))
     if processes == 1:
@@ -128,7 +151,7 @@ def default_jobs(configs: Sequence[Config]) -> int:
     return max(1, cores // max(config.threads for config in configs))
 
 
-def _here(jobs: Sequence[Job], load: Callable[[str, str], experiment.Loaded], report: ReportRun) -> Results:
+def _here(jobs: Sequence[Job], load: Callable[[str, str], "Loaded"], report: ReportRun) -> Results:
     """One after another, in this process."""
     for job in jobs:
         data = load(job.config.data.dataset, job.config.dtype)

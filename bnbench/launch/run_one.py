@@ -4,15 +4,17 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnbench.config.experiment import Config
-from bnbench.errors import RunError
+from bnbench.errors import RunError, failure
 from bnbench.runs.format import FINISHED
 from bnbench.runs.lock import Held, hold, is_locked
 from bnbench.runs.write import existing_status, has_leftovers, run_folder, sweep
-from bnbench.training import experiment
 from bnbench.training.events import Event, Report
-from bnbench.training.recording import failure
+
+if TYPE_CHECKING:  # no torch before a run is trained
+    from bnbench.training.experiment import Loaded
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run: `status` is complete, diverged, failed or held (another process is training it).
-
-    `trained` is False where it was there already.
-    """
+    """What came of one run; `held`: another process is training it. `trained` is False where it was there already."""
 
     config: Config
     folder: Path
@@ -48,8 +47,10 @@ ReportRun = Callable[[int, Event], None]  # what a run tells, by its number
 Results = Generator[tuple[int, Outcome], None, None]  # what came of each run, by its number, as they end
 
 
-def attempt(job: Job, data: experiment.Loaded, report: Report) -> Outcome:
+def attempt(job: Job, data: "Loaded", report: Report) -> Outcome:
     """Train one run, unless it is finished by now or another process holds it."""
+    from bnbench.training import experiment
+
     with ExitStack() as locked:
         if (settled := claim(job, locked)) is not None:
             return settled

@@ -13,7 +13,6 @@ from torch import nn
 from bnbench.config.experiment import CNNConfig, Config, MLPConfig, OptimizerConfig, SGDConfig
 from bnbench.config.norms import BatchNormConfig, NoNormConfig, WeightNormConfig
 from bnbench.data.splits import Normalized, Split, Splits, chunks, load_splits
-from bnbench.errors import ConfigError
 from bnbench.models import networks as models
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.norms.batch import precise_statistics
@@ -37,25 +36,6 @@ class Loaded:
 
 
 START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
-
-
-def resolve_device(config: Config, *, here: bool = True) -> Config:
-    """The config with `device: auto` replaced; ConfigError where the named device is not here.
-
-    Elsewhere (not `here`: on a cluster) auto is the CPU, and another device is for the machines there to have.
-    """
-    if not here:
-        return config.model_copy(update={"device": "cpu" if config.device == "auto" else config.device})
-    cuda = torch.cuda.is_available()
-    device = ("cuda" if cuda else "cpu") if config.device == "auto" else config.device
-    if device == "cuda" and not cuda:
-        raise ConfigError("device: this machine has no usable CUDA device; use --device cpu")
-    if device == "mps":
-        if not torch.backends.mps.is_available():
-            raise ConfigError("device: this machine has no usable MPS device; use --device cpu")
-        if config.dtype == "float64":
-            raise ConfigError("device: MPS has no float64; use --device cpu or dtype: float32")
-    return config.model_copy(update={"device": device})
 
 
 def build_model(config: Config) -> nn.Sequential:

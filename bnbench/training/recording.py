@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from bnbench.config.experiment import Config
-from bnbench.errors import BnbenchError, RunError
+from bnbench.errors import RunError, failure
 from bnbench.runs.format import CHECKPOINT, EpochRow
 from bnbench.runs.provenance import provenance
 from bnbench.runs.write import RunWriter, run_folder
@@ -111,11 +111,3 @@ def origin(config: Config, dataset_sha256: str) -> dict[str, str]:
         "dataset": dataset_sha256,
         **{name: str(here[name]) for name in ("bnbench", "torch", "platform", "processor")},
     }
-
-
-def failure(error: Exception) -> str:
-    """What went wrong, on one line."""
-    text = " ".join(str(error).split())
-    # For out of memory, a norm that refuses its input and our own errors, the text says enough.
-    foreseen = isinstance(error, RuntimeError | ValueError | MemoryError | BnbenchError)
-    return text if text and foreseen else f"{type(error).__name__}: {text}".rstrip(": ")
