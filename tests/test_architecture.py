@@ -28,9 +28,10 @@ ARROWS = {
     "analysis": {*GROUND, "config", "runs"},
     "report": {*GROUND, "analysis", "config", "runs"},
     "verify": {"config", "errors", "norms"},
+    "api": {*GROUND, "analysis", "config", "data", "launch", "report", "runs"},
     "cli": {"errors"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "__init__": {"api", "norms"},
 }
 # The half that reads needs no torch; of a run's folder only its weights do.
 READING = {"errors", "console", "files", "config", "runs", "analysis", "report", "cli"}

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -17,8 +17,11 @@ from bnbench.config.base import flat
 from bnbench.config.experiment import Config
 from bnbench.errors import ResultsError
 from bnbench.runs.find import find_runs
-from bnbench.runs.format import FINISHED, METRICS, Run, read_run, run_config
+from bnbench.runs.format import FINISHED, METRICS, TIMING, Run, read_run, run_config
 from bnbench.runs.notes import Kind, Note
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,25 @@ class Runs:
 
     def arms(self) -> list[Arm]:
         return [arm for arms in self.groups.values() for arm in arms]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row a run and epoch: where it belongs, then METRICS and TIMING (accuracies are fractions)."""
+        import pandas as pd  # half a second
+
+        return pd.DataFrame(
+            {
+                "arm": arm.label,
+                "digest": run.digest,
+                "seed": run.seed,
+                "status": run.status,
+                "smoke": run.smoke,
+                "dataset": run.dataset,
+                **{name: getattr(row, name) for name in (*METRICS, *TIMING[1:])},
+            }
+            for arm in self.arms()
+            for run in arm.runs()
+            for row in run.rows
+        )
 
 
 def seed_ranges(seeds: Sequence[int]) -> str:

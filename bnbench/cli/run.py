@@ -1,17 +1,13 @@
 """`bnbench run`."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from bnbench.cli.app import DataDir, Quiet, app, stop_at_once
-from bnbench.errors import ResultsError, RunError
-
-if TYPE_CHECKING:
-    from bnbench.launch.run_one import Outcome
+from bnbench.errors import RunError
 
 
 @app.command()
@@ -75,9 +71,9 @@ def run(
     with stop_at_once():
         from bnbench.console import clean, say
         from bnbench.data import datasets
-        from bnbench.launch.execute import Places, dry, execute
+        from bnbench.launch.execute import Places, dry
         from bnbench.launch.progress import Progress, result_line
-        from bnbench.runs.format import FINISHED, read_run
+        from bnbench.launch.train import train
 
     folder = datasets.data_dir(data_dir)
     places = Places(jobs, cluster, fail_fast)
@@ -88,39 +84,11 @@ def run(
         say(summary)
         return
     with Progress(quiet=quiet) as progress:
-        outcomes = execute(loaded, out, folder, force=force, places=places, progress=progress)
-    for number, outcome in enumerate(outcomes):
-        if outcome.status in ("failed", "held"):
-            continue
-        try:
-            finished = read_run(outcome.folder)
-            if finished.status not in FINISHED:
-                raise ResultsError(f"{outcome.folder}: another command has begun it anew")
-        except ResultsError as error:  # since it was finished, which may be hours ago
-            outcomes[number] = replace(outcome, status="failed", reason=str(error))
-            continue
-        note = "" if outcome.trained else " (already complete, not trained; --force trains anew)"
+        runs, problems = train(loaded, out, folder, places, progress, force=force)
+    for finished, trained in runs:
+        note = "" if trained else " (already complete, not trained; --force trains anew)"
         typer.echo(clean(result_line(finished) + note).replace("\n", "\\n"))
-    asked = sum(len(config.seeds) for config in loaded)
-    if problems := _what_is_missing(outcomes, asked):
+    if problems:
         raise RunError("\n".join(problems))
     if not quiet:
         say(f"Compare: bnbench compare {shlex.quote(str(out))}")
-
-
-def _what_is_missing(outcomes: "list[Outcome]", asked: int) -> list[str]:
-    """The summary of a command that did not complete all that was asked, a line each; nothing where it did."""
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    held = [outcome for outcome in outcomes if outcome.status == "held"]
-    lines = []
-    if failed:
-        lines.append(f"{len(failed)} of {asked} runs failed:")
-        lines += [f"  {outcome.config.name} seed {outcome.config.seed}: {outcome.reason}" for outcome in failed]
-    if held:
-        lines.append(f"{len(held)} of {asked} runs are held by another command:")
-        lines += [f"  {outcome.reason}" for outcome in held]
-    if len(outcomes) < asked:
-        lines.append(f"{asked - len(outcomes)} of {asked} runs were not ended, since --fail-fast stops at a failure")
-    if lines:
-        lines.append("The same command does what is left")
-    return lines

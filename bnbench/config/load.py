@@ -37,7 +37,7 @@ def load_configs(
     overrides: Sequence[str] = (),
     *,
     name: str | None = None,
-    seeds: str | None = None,
+    seeds: str | int | list[int] | None = None,
     smoke: bool = False,
 ) -> list[Config]:
     """Read, override and validate every file; raise one ConfigError with all problems of all files."""
@@ -70,7 +70,7 @@ def load_config(
     overrides: Sequence[str] = (),
     *,
     name: str | None = None,
-    seeds: str | None = None,
+    seeds: str | int | list[int] | None = None,
     smoke: bool = False,
 ) -> Config:
     """One file that is one arm. Raises ConfigError listing every problem, a line each."""
@@ -85,7 +85,7 @@ def load_arms(
     overrides: Sequence[str] = (),
     *,
     name: str | None = None,
-    seeds: str | None = None,
+    seeds: str | int | list[int] | None = None,
     smoke: bool = False,
 ) -> list[Config]:
     """One file with its overrides: an arm, or those of its grid. Raises ConfigError listing every problem."""

@@ -47,14 +47,13 @@ def print_tables(
     """Print each group: its whole table, its columns, and the part of its rows that is to be shown."""
     if form == "json":
         groups = [
-            {**vars(whole.group), **_question(whole), "arms": _records(part, columns), "summary": summary(whole)}
+            {**vars(whole.group), **_question(whole), "arms": _arms(part, columns), "summary": summary(whole)}
             for whole, columns, part in tables
         ]
         print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": groups, "notes": [*map(str, notes)]}, console)
         return
     if form == "csv":
-        records = [{**vars(part.group), **record} for _, columns, part in tables for record in _records(part, columns)]
-        _print_csv(records, console)
+        _print_csv([record for _, columns, part in tables for record in records(part, columns)], console)
         return
     for whole, columns, part in tables:
         columns, settings = (columns, []) if form != "table" else _that_fit(columns, part, console.width)
@@ -104,7 +103,12 @@ def _question(table: Table) -> dict[str, Any]:
     return {"metric": table.question.metric, "at": table.question.at, "confidence": LEVEL}
 
 
-def _records(table: Table, columns: dict[str, Column]) -> list[dict[str, Any]]:
+def records(table: Table, columns: dict[str, Column]) -> list[dict[str, Any]]:
+    """A record an arm, as in CSV: what its group has in common, then the fields of the columns."""
+    return [{**vars(table.group), **arm} for arm in _arms(table, columns)]
+
+
+def _arms(table: Table, columns: dict[str, Column]) -> list[dict[str, Any]]:
     return [{key: value for c in columns.values() for key, value in c.fields(row).items()} for row in table.rows]
 
 

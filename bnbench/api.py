@@ -1,0 +1,209 @@
+"""The Python API: what the commands do, as functions. Errors are exceptions with the commands' exit codes.
+
+>>> import bnbench
+>>> (config,) = bnbench.load_config("configs/mlp_bn.yaml", set={"train.epochs": 1}, seeds=0)
+>>> config.name, config.norm.type, config.train.epochs
+('mlp_bn,train.epochs=1', 'batch', 1)
+>>> runs = bnbench.read_runs("results/reference/mlp_bn", "results/reference/mlp_no_bn")
+>>> runs.to_frame().shape  # a row for each of 2 arms × 10 seeds × 10 epochs
+(200, 13)
+>>> bnbench.compare(runs).to_frame()[["arm", "seeds", "pairs"]].fillna(0).values.tolist()
+[['mlp_no_bn', 10, 0.0], ['mlp_bn', 10, 10.0]]
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from bnbench.analysis import compare as analysis
+from bnbench.analysis.arms import Runs, collect
+from bnbench.analysis.compare import At, Question
+from bnbench.analysis.measures import MEASURES
+from bnbench.config.experiment import Config
+from bnbench.config.load import load_configs
+from bnbench.errors import (
+    BnbenchError,
+    CheckFailed,
+    ConfigError,
+    DataError,
+    Interrupted,
+    ResultsError,
+    RunError,
+)
+from bnbench.report import columns, tables
+from bnbench.runs.format import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "BnbenchError",
+    "CheckFailed",
+    "Comparison",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Interrupted",
+    "ResultsError",
+    "Run",
+    "RunError",
+    "Runs",
+    "compare",
+    "load_config",
+    "read_runs",
+    "run",
+]
+
+
+def load_config(
+    path: str | Path,
+    *,
+    set: Sequence[str] | Mapping[str, Any] = (),
+    seeds: str | int | Sequence[int] | None = None,
+) -> list[Config]:
+    """Read a YAML config: a list of one, or of every arm of its grid.
+
+    `set` overrides keys, as `["train.optimizer.lr=0.5"]` or `{"train.optimizer.lr": 0.5}`; `seeds` are as
+    in `3`, `"0..9"` or `[0, 2, 5]`.
+
+    Raises ConfigError (exit code 2) that names every problem with its file, line and key.
+
+    >>> [config.name for config in load_config("configs/mlp_bn.yaml", set={"grid": {"train.optimizer.lr": [0.1, 1]}})]
+    ['mlp_bn,train.optimizer.lr=0.1', 'mlp_bn,train.optimizer.lr=1']
+    """
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"load_config() takes the path of a YAML file, not {_a(path)}")
+    if isinstance(set, str):
+        raise ConfigError(f"load_config(set=...) takes a list, as in set=[{set!r}]")
+    try:
+        overrides = [f"{key}={json.dumps(value)}" for key, value in set.items()] if isinstance(set, Mapping) else set
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"load_config(set=...): a value is none that YAML has: {error}") from None
+    chosen = seeds if seeds is None or isinstance(seeds, str | int) else list(seeds)
+    return load_configs([Path(path)], list(overrides), seeds=chosen)
+
+
+def run(
+    config: Config | Sequence[Config],
+    *,
+    out: str | Path = "results",
+    jobs: int | None = 1,
+    cluster: str | None = None,
+    force: bool = False,
+    fail_fast: bool = False,
+    data_dir: str | Path | None = None,
+    quiet: bool = True,
+) -> list[Run]:
+    """Train every seed of the configs below the folder `out`; return the runs, in order, as read back.
+
+    Complete runs are not trained again unless `force`, and interrupted ones are resumed. With more `jobs`
+    than one (None: one for each core) worker processes train; a script then needs the guard
+    `if __name__ == "__main__":`. `cluster` is a Dask scheduler's address. `quiet=False` shows progress on stderr.
+
+    Raises ConfigError (exit code 2) for what cannot be trained, RunError (3) where a run failed, which
+    leaves the others complete, DataError (4) for a damaged or missing dataset, and Interrupted (130) on Ctrl-C.
+
+    >>> import tempfile
+    >>> small = {"data.dataset": "mnist5k", "data.train_limit": 512, "train.epochs": 1}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (trained,) = run(load_config("configs/mlp_bn.yaml", set=small, seeds=0), out=folder)
+    >>> trained.status, trained.epochs, trained.train_images, len(trained.rows)
+    ('complete', 1, 512, 1)
+    """
+    configs = [config] if isinstance(config, Config) else list(config) if isinstance(config, Sequence) else []
+    if not configs or not all(isinstance(one, Config) for one in configs):
+        raise ConfigError(f"run() takes what load_config() gives, not {_a(config)}")
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise ConfigError(f"run(jobs={jobs!r}): must be a whole number from 1, or None for one for each core")
+    from bnbench.data.datasets import data_dir as data_folder
+    from bnbench.launch.execute import Places
+    from bnbench.launch.progress import Progress
+    from bnbench.launch.train import train
+
+    folder = data_folder(None if data_dir is None else Path(data_dir))
+    with Progress(quiet=quiet) as progress:
+        places = Places(jobs, cluster, fail_fast)
+        runs, problems = train(configs, Path(out), folder, places, progress, force=force)
+    if problems:
+        raise RunError("\n".join(problems))
+    return [finished for finished, _ in runs]
+
+
+def read_runs(*paths: str | Path) -> Runs:
+    """Read every run at or below the paths: results folders, or single runs. Needs no torch.
+
+    Raises ResultsError (exit code 3) where not one finished run can be read; runs that are left out are
+    named in `.notes`.
+
+    >>> runs = read_runs("results/reference")
+    >>> frame = runs.to_frame()  # one row a run and epoch
+    >>> frame.query("arm == 'mlp_bn' and seed == 0")["epoch"].tolist()
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    """
+    if not paths or not all(isinstance(path, str | Path) for path in paths):
+        wrong = next((path for path in paths if not isinstance(path, str | Path)), None)
+        raise ResultsError("read_runs() takes paths" + ("" if wrong is None else f", not {_a(wrong)}"))
+    return collect([Path(path) for path in paths])
+
+
+def compare(
+    runs: Runs | str | Path | Sequence[str | Path],
+    *,
+    baseline: str | None = None,
+    metric: str = "valid_accuracy",
+    at: At = "final",
+    target: float | None = None,
+    early: int | None = None,
+    bootstrap: bool = False,
+) -> "Comparison":
+    """Compare the arms among `runs`, or at or below paths, with 95 % intervals over seeds. Needs no torch.
+
+    Each arm is compared with `baseline`, or else with the arm without a norm that is most alike. Accuracies
+    and targets are fractions; `at` is "final", "best" or an epoch counted from 1. Runs of different data or
+    length stand in tables of their own, because they may not be compared.
+
+    Raises ConfigError (exit code 2) for a question that makes no sense, ResultsError (3) as `read_runs`.
+
+    >>> comparison = compare("results/reference", metric="train_loss", at=1)
+    >>> frame = comparison.to_frame()  # one row an arm
+    >>> frame.query("arm == 'mlp_bn'")["baseline"].item()
+    'mlp_no_bn'
+    """
+    if metric not in MEASURES:
+        raise ConfigError(f"metric {metric!r}: must be one of {', '.join(MEASURES)}")
+    if at not in ("final", "best") and not (isinstance(at, int) and at >= 1):
+        raise ConfigError(f"at {at!r}: must be 'final', 'best' or an epoch, counted from 1")
+    if not isinstance(runs, Runs):
+        runs = read_runs(*([runs] if isinstance(runs, str | Path) else runs))
+    answer = analysis.compare(runs, Question(metric, at, baseline, target, early, bootstrap))
+    return Comparison(answer.tables, answer.notes)
+
+
+class Comparison(analysis.Comparison):
+    """Tables of arms, one for each set of runs that may be compared; str() is what `bnbench compare` prints."""
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row an arm, with the columns of `bnbench compare --format csv`."""
+        import pandas as pd
+
+        records = [record for table in self.tables for record in tables.records(table, self._columns(table, True))]
+        return pd.DataFrame(records)
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        console = Console(file=text, width=120, markup=False, highlight=False, emoji=False)
+        shown = [(table, self._columns(table, False), table) for table in self.tables]
+        tables.print_tables(shown, self.notes, "table", console)
+        return text.getvalue().rstrip()
+
+    @staticmethod
+    def _columns(table: analysis.Table, machine: bool) -> dict[str, columns.Column]:
+        return columns.choose(table, None, only_changed=True, empty=machine)
+
+
+def _a(value: Any) -> str:
+    return f"a {type(value).__name__}"

@@ -1,0 +1,51 @@
+"""Runs trained, and read back from their folders; and what is missing, in words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bnbench.config.experiment import Config
+from bnbench.errors import ResultsError
+from bnbench.launch.execute import Places, execute
+from bnbench.launch.progress import Progress
+from bnbench.launch.run_one import Outcome
+from bnbench.runs.format import FINISHED, Run, read_run
+
+
+def train(
+    configs: Sequence[Config], out: Path, data_folder: Path, places: Places, progress: Progress, *, force: bool
+) -> tuple[list[tuple[Run, bool]], list[str]]:
+    """The finished runs, each with whether it was trained now; and a summary of what is missing, a line each.
+
+    This is what the command and the API share. Raises what `execute` raises.
+    """
+    outcomes = execute(configs, out, data_folder, force=force, places=places, progress=progress)
+    runs = []
+    for number, outcome in enumerate(outcomes):
+        if outcome.status in ("failed", "held"):
+            continue
+        try:
+            finished = read_run(outcome.folder)
+            if finished.status not in FINISHED:
+                raise ResultsError(f"{outcome.folder}: another command has begun it anew")
+            runs.append((finished, outcome.trained))
+        except ResultsError as error:  # since it was finished, which may be hours ago
+            outcomes[number] = replace(outcome, status="failed", reason=str(error))
+    return runs, _what_is_missing(outcomes, sum(len(config.seeds) for config in configs))
+
+
+def _what_is_missing(outcomes: Sequence[Outcome], asked: int) -> list[str]:
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    held = [outcome for outcome in outcomes if outcome.status == "held"]
+    lines = []
+    if failed:
+        lines.append(f"{len(failed)} of {asked} runs failed:")
+        lines += [f"  {outcome.config.name} seed {outcome.config.seed}: {outcome.reason}" for outcome in failed]
+    if held:
+        lines.append(f"{len(held)} of {asked} runs are held by another command:")
+        lines += [f"  {outcome.reason}" for outcome in held]
+    if len(outcomes) < asked:
+        lines.append(f"{asked - len(outcomes)} of {asked} runs were not ended, since --fail-fast stops at a failure")
+    if lines:
+        lines.append("The same command does what is left")
+    return lines
