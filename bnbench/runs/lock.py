@@ -31,24 +31,18 @@ def hold(folder: Path, holder: str) -> Iterator[None]:
     # thread_local: what a cluster finished is written by another thread than the one that took the lock.
     # No fallback: where there is no flock, a file of our own would stay behind after a kill, and block.
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
+    # The outer try spans the acquiring: a signal may raise between any two lines once the lock is held.
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise Held(f"{folder} is being trained by {_holder(path) or 'another command'}") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
-            raise RunError(
-                f"{path} cannot be locked: {error.strerror}. Choose another --out, on another disk"
-            ) from None
-        raise unwritable(folder, error) from None
-    ours = _identity(path)
-    try:
-        with suppress(OSError):  # a full disk; the lock itself stands
-            path.write_text(holder)
-        yield
+        _acquire(lock, folder, path)
+        ours = _identity(path)
+        try:
+            with suppress(OSError):  # a full disk; the lock itself stands
+                path.write_text(holder)
+            yield
+        finally:
+            _remove(path, ours)
     finally:
-        _remove_and_release(path, lock, ours)
+        _release(lock)
 
 
 def is_locked(folder: Path) -> bool:
@@ -63,22 +57,47 @@ def held_by(folder: Path) -> str | None:
         return None
     lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:
-        lock.acquire()
-    except Timeout:
-        return _holder(path) or "another command"
-    except OSError:
-        return None
-    _remove_and_release(path, lock, _identity(path))  # it was a dead process's, or has just been made anew here
+        try:
+            lock.acquire()
+        except Timeout:
+            return _holder(path) or "another command"
+        except OSError:
+            return None
+        _remove(path, _identity(path))  # it was a dead process's, or has just been made anew here
+    finally:
+        _release(lock)
     return None
 
 
-def _remove_and_release(path: Path, lock: BaseFileLock, ours: tuple[int, int] | None) -> None:
+def _acquire(lock: BaseFileLock, folder: Path, path: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise Held(f"{folder} is being trained by {_holder(path) or 'another command'}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise RunError(
+                f"{path} cannot be locked: {error.strerror}. Choose another --out, on another disk"
+            ) from None
+        raise unwritable(folder, error) from None
+
+
+def _remove(path: Path, ours: tuple[int, int] | None) -> None:
     # Removed while still held: whoever has opened the old file finds it unlinked and opens anew. Where the
     # folder was deleted meanwhile and made again, another's lock may be in it by now.
     if _identity(path) == ours:
         with suppress(OSError):
             path.unlink(missing_ok=True)
-    lock.release()
+
+
+def _release(lock: BaseFileLock) -> None:
+    """Release the lock, also where a signal raises on the way; nothing happens where it is not held."""
+    try:
+        lock.release(force=True)
+    finally:
+        if lock.is_locked:
+            lock.release(force=True)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
