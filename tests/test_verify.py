@@ -4,12 +4,15 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import bnbench as bnbench_package
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.verify import processes
 from bnbench.verify.rows import Errors, Row
@@ -131,6 +134,51 @@ def test_files_of_the_current_folder_stand_for_no_module(tmp_path, monkeypatch):
     errors = processes.two_processes(torch.float32)
     processes._run.cache_clear()
     assert errors.relative <= 1e-5, errors.case
+
+
+@pytest.fixture
+def ending(tmp_path, monkeypatch):
+    """Let the two processes run another copy of the package, with one line changed."""
+
+    def errors(old, new):
+        shutil.copytree(Path(bnbench_package.__file__).parent, tmp_path / "bnbench", dirs_exist_ok=True)
+        module = tmp_path / "bnbench" / "verify" / "processes.py"
+        source = module.read_text()
+        assert source.count(old) == 1
+        module.write_text(source.replace(old, new))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        processes._run.cache_clear()
+        return processes.two_processes(torch.float32)
+
+    yield errors
+    processes._run.cache_clear()
+
+
+@pytest.mark.parametrize("end", ["os.abort()", "time.sleep(600)"])
+def test_processes_may_end_badly_after_their_results(ending, end):
+    """gloo aborts some processes as they end ("terminate called without an active exception")."""
+    errors = ending("    # Wait for the other,", f"    {end}\n    # Wait for the other,")
+    assert errors.relative <= 1e-5, errors.case
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("os.abort()", "no results, exit code -6"),
+        ("os._exit(0)", "no results, exit code 0"),
+        ("raise SystemExit('no memory')", "no memory"),
+    ],
+)
+def test_a_process_that_ends_before_its_results_is_named(ending, rank, end, why):
+    errors = ending("    store = ", f"    if rank == '{rank}': {end}\n    store = ")
+    assert errors.relative > 1 and errors.case == f"a process failed: {why}"
+
+
+def test_processes_that_do_not_finish_are_said(ending, monkeypatch):
+    monkeypatch.setattr(processes, "TIMEOUT", 1)
+    errors = ending("    store = ", "    time.sleep(600)\n    store = ")
+    assert errors.relative > 1 and errors.case == "two processes did not finish in 1 s"
 
 
 def test_leaving_the_thread_count_alone(bnbench):

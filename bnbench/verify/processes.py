@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -47,25 +49,47 @@ def _run() -> list[dict[str, dict[str, Tensor]]] | str:
     """What each process found, in both dtypes; or why there is nothing."""
     with tempfile.TemporaryDirectory() as folder:
         # -P: no file of the user's in the current folder stands for a module. PYTHONPATH: bnbench may not be installed.
-        command = [sys.executable, "-P", "-m", "bnbench.verify.processes", folder]
+        # -c, not -m: runpy warns of a module that its package has imported, and the warning would pass for the reason.
+        code = "import sys; from bnbench.verify.processes import main; main(*sys.argv[1:])"
+        command = [sys.executable, "-P", "-c", code, folder]
         paths = [os.environ.get("PYTHONPATH", ""), str(Path(bnbench.__file__).parent.parent)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        workers = [
-            subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True, env=environment)
-            for rank in range(2)
-        ]
+        said = [Path(folder) / f"{rank}.stderr" for rank in range(2)]
+        results = [Path(folder) / f"{rank}.pt" for rank in range(2)]
+        workers: list[subprocess.Popen[bytes]] = []
         try:
-            said = [worker.communicate(timeout=TIMEOUT)[1].strip() for worker in workers]
-        except subprocess.TimeoutExpired:
-            return f"two processes did not finish in {TIMEOUT} s"
+            for rank in range(2):
+                with said[rank].open("wb") as stderr:
+                    workers.append(subprocess.Popen([*command, str(rank)], stderr=stderr, env=environment))
+            failed = _wait(workers, results)
         finally:
             for worker in workers:
                 worker.kill()
                 worker.wait()
-        for worker, words in zip(workers, said, strict=True):
-            if worker.returncode:
-                return f"a process failed: {words.splitlines()[-1] if words else worker.returncode}"
-        return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(2)]
+        if isinstance(failed, str):
+            return failed
+        if failed is not None:
+            words = said[failed].read_text(errors="replace").strip().splitlines()
+            return f"a process failed: {words[-1] if words else f'no results, exit code {workers[failed].returncode}'}"
+        return [torch.load(result, weights_only=True) for result in results]
+
+
+def _wait(workers: list[subprocess.Popen[bytes]], results: list[Path]) -> int | str | None:
+    """Until all results are there: None; or the rank of the first process that ended without; or that it took too long.
+
+    A result is there as a whole or not at all. How its process ends after that says nothing about the norm.
+    """
+    until = time.monotonic() + TIMEOUT
+    while time.monotonic() < until:
+        ended = [worker.poll() is not None for worker in workers]  # before the look at the results, not after
+        there = [result.exists() for result in results]
+        if all(there):
+            return None
+        for rank in range(len(workers)):
+            if ended[rank] and not there[rank]:
+                return rank
+        time.sleep(0.02)
+    return f"two processes did not finish in {TIMEOUT} s"
 
 
 def _train(shape: tuple[int, ...], dtype: torch.dtype, rank: int | None) -> dict[str, Tensor]:
@@ -88,15 +112,17 @@ def _train(shape: tuple[int, ...], dtype: torch.dtype, rank: int | None) -> dict
 
 
 def main(folder: str, rank: str) -> None:
-    """One of the two processes: `python -m bnbench.verify.processes FOLDER RANK`."""
+    """One of the two processes, a program of its own: it writes what it found to FOLDER/RANK.pt, and ends."""
     torch.set_num_threads(1)
     store = distributed.FileStore(f"{folder}/store", 2)  # type: ignore[attr-defined]
     limit = timedelta(seconds=TIMEOUT)
     distributed.init_process_group("gloo", store=store, rank=int(rank), world_size=2, timeout=limit)
     found = {f"{shape} {dtype}": _train(shape, dtype, int(rank)) for shape in SHAPES for dtype in TOLERANCE}
-    torch.save(found, f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    part = Path(folder) / f"{rank}.part"
+    torch.save(found, part)
+    part.replace(part.with_suffix(".pt"))
+    # Wait for the other, whose last sum may still need this process; it may also be gone by now.
+    with suppress(RuntimeError):
+        distributed.barrier()
+    # No teardown: gloo's threads abort the process there at times ("terminate called without an active exception").
+    os._exit(0)
