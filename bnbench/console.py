@@ -11,6 +11,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 
 
 MAX_SHOWN = 200
+JSON_SCHEMA_VERSION = 1  # of everything that `--format json` prints, as "schema_version"
 
 
 def clean(text: str) -> str:

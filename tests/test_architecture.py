@@ -27,7 +27,7 @@ ARROWS = {
     "launch": {*GROUND, "config", "data", "runs", "training"},
     "analysis": {*GROUND, "config", "runs"},
     "report": {*GROUND, "analysis", "config", "runs"},
-    "verify": {"config", "errors", "norms"},
+    "verify": {"config", "console", "errors", "norms"},
     "api": {*GROUND, "analysis", "config", "data", "launch", "report", "runs"},
     "cli": {"errors"},
     "__main__": {"cli"},

@@ -80,7 +80,7 @@ def test_it_prints_a_row_a_check_and_the_worked_examples(bnbench):
 def test_json_has_everything_at_full_precision(bnbench):
     result = bnbench("verify", "rms", "rms", "--format", "json")
     data = json.loads(result.stdout)
-    assert data["passed"] is True and data["schema"] == 1
+    assert data["passed"] is True and data["schema_version"] == 1
     names = [(check["norm"], check["check"], check["dtype"]) for check in data["checks"]]
     assert len(set(names)) == len(names) >= 15 and {norm for norm, *_ in names} == {"rms"}
     fields = {"norm", "check", "dtype", "absolute_error", "relative_error", "tolerance", "passed", "case"}

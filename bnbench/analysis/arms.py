@@ -7,7 +7,7 @@ they are counted with their arm and named in a note.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,15 +151,7 @@ def _by_arm(runs: Iterable[Run], notes: list[Note]) -> dict[tuple[Group, str, st
     """Each arm's runs. Of two of a seed the complete one counts, or the first; an unfinished other is not spoken of."""
     arms: dict[tuple[Group, str, str], dict[int, Run]] = defaultdict(dict)
     for run in runs:
-        group = Group(
-            run.smoke,
-            run.dataset,
-            run.dataset_sha256,
-            run.train_images,
-            run.valid_images,
-            run.held_out,
-            run.epochs,
-        )
+        group = Group(**{shared.name: getattr(run, shared.name) for shared in fields(Group)})
         seeds = arms[group, run.name, run.digest]
         first = seeds.setdefault(run.seed, run)
         if first is run:

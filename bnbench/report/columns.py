@@ -41,7 +41,8 @@ def choose(
     """
     results, config = _results(table), _config(table)
     if names is not None:
-        return {"arm": ARM, **{name: column for name in names if (column := {**results, **config}.get(name))}}
+        there = {**results, **config}
+        return {"arm": ARM, **{name: there[name] for name in names if name in there}}
     said = {
         name: column
         for name, column in results.items()

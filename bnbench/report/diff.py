@@ -13,14 +13,12 @@ from bnbench.analysis.arms import Arm, Group, collect, seed_ranges
 from bnbench.analysis.compare import Question, by_seed, mean_of
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import Difference, Mean, difference
-from bnbench.console import inert
+from bnbench.console import JSON_SCHEMA_VERSION, inert
 from bnbench.errors import ConfigError
 from bnbench.report.columns import difference_text, mean_text
 from bnbench.report.tables import NARROW, print_paragraphs
 from bnbench.runs.format import METRICS, Run
 from bnbench.runs.notes import Note
-
-JSON_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)

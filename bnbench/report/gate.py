@@ -5,23 +5,31 @@ import math
 import operator
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bnbench.analysis.arms import Group
 from bnbench.analysis.compare import Question, Row, Table, mean_of
 from bnbench.analysis.measures import MEASURES
+from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 from bnbench.report.columns import Column, available
-from bnbench.report.tables import JSON_SCHEMA_VERSION
 from bnbench.runs.notes import Kind, Note
 
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MAX_BYTES = 100_000_000
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 GATE = re.compile(
-    rf"\s*(?P<field>[a-z][a-z0-9_.]*)\s*(?P<sign><=?|>=?)\s*(?:(?P<number>{NUMBER})|(?P<file>\S.*?)(?:\s+(?P<plus>[-+]\s*{NUMBER}))?)\s*"
+    rf"""\s* (?P<field> [a-z][a-z0-9_.]*)          # valid_accuracy
+        \s* (?P<sign> <=? | >=?)                   # <
+        \s* (?: (?P<number> {NUMBER})              # 0.97, or
+              | (?P<file> \S.*?)                   # saved.json
+                (?: \s+ (?P<plus> [-+] \s* {NUMBER}) )?   # - 0.002
+             )
+        \s*""",
+    flags=re.VERBOSE,
 )
 EXAMPLES = 'as in "valid_accuracy < 0.97", or against saved JSON, "valid_accuracy < saved.json - 0.002"'
 
@@ -122,7 +130,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _identity(group: dict[str, Any], arm: Any, digest: Any) -> tuple[Any, ...]:
-    keys = ("smoke", "dataset_sha256", "train_images", "valid_images", "held_out", "epochs")
+    keys = [field.name for field in fields(Group) if field.name != "dataset"]  # its SHA-256 says more than its name
     return (*(str(group.get(key)) for key in keys), str(arm), str(digest))
 
 

@@ -58,7 +58,7 @@ def page(comparison: Comparison, options: Sequence[str] = ()) -> str:
 
     with plots.style():
         html = (
-            _environment()
+            _templates()
             .get_template("report.html.j2")
             .render(
                 groups=[_group(table, of, inline) for table, of in zip(tables, columns, strict=True)],
@@ -147,7 +147,9 @@ def environment(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
         counts = Counter(_value(run.provenance.get(name)) for run in runs)
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         values = [value if len(counts) == 1 else f"{value} ({n} of {len(runs)} runs)" for value, n in ordered[:MOST]]
-        rows.append((inert(name), values + [f"and {len(ordered) - MOST} more"] * (len(ordered) > MOST)))
+        if len(ordered) > MOST:
+            values.append(f"and {len(ordered) - MOST} more")
+        rows.append((inert(name), values))
     return rows
 
 
@@ -171,7 +173,10 @@ class ConfigFile:
 def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
     taken: set[str] = set()
     for arm in arms:
-        again = next(suffix for n in count(1) if arm.name + (suffix := f"-{n}" if n > 1 else "") not in taken)
+        again, copies = "", 1
+        while arm.name + again in taken:
+            copies += 1
+            again = f"-{copies}"
         taken.add(arm.name + again)
         seeds = sorted({run.seed for run in arm.runs()})
         text = None
@@ -192,7 +197,7 @@ def _commands(configs: Iterable[ConfigFile], options: Sequence[str]) -> list[str
     return [shlex.join(command) for command in (*runs, ["bnbench", "report", *folders, *options])]
 
 
-def _environment() -> Environment:
+def _templates() -> Environment:
     def plain(value: Any) -> Any:
         return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
 

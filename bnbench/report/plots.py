@@ -107,7 +107,11 @@ def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
         if not row.is_baseline:
             look = {"color": SERIES[place], "linestyle": DASHES[place], "marker": MARKERS[place]}
             place += 1
-        notes = ["baseline"] * row.is_baseline + [f"{row.arm.counts} runs"] * bool(row.arm.diverged)
+        notes = []
+        if row.is_baseline:
+            notes.append("baseline")
+        if row.arm.diverged:
+            notes.append(f"{row.arm.counts} runs")
         note = f" ({', '.join(notes)})" if notes else ""
         out.append(Key(row.arm.label, note, look if row.arm.complete else None))
     return tuple(out)
@@ -124,7 +128,7 @@ def curves(rows: Sequence[Row]) -> Iterator[Picture]:
     for across in ("epoch", "seconds"):
         for metric in CURVES:
             title = MEASURES[metric].title
-            unit = f", {MEASURES[metric].unit}".rstrip(", ")
+            unit = f", {MEASURES[metric].unit}" if MEASURES[metric].unit else ""
             ends = "; ".join(_end(means[-1], metric, across) for means, _ in shown)
             when = f"After epoch {shown[0][0][-1].epoch}: " if across == "epoch" else ""
             text = f"{title} by {across}, {_of(seeds)}. {when}{ends}.{apart}"

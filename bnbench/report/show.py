@@ -7,10 +7,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from bnbench.config.strict_yaml import dump
-from bnbench.console import inert
+from bnbench.console import JSON_SCHEMA_VERSION, inert
 from bnbench.runs.format import Run, read_json, run_config
 
-JSON_SCHEMA_VERSION = 1
 FIRST = 10  # values of each tensor, as the tutorial prints of its moving average
 SYMBOLS = {"weight": "γ (weight)", "bias": "β (bias)"}
 

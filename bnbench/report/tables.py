@@ -20,13 +20,13 @@ from bnbench.analysis.compare import Table
 from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import LEVEL
+from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.report.columns import Column, mean_text, number
 from bnbench.report.sentences import summary
 from bnbench.runs.notes import Note
 
 Format = Literal["table", "markdown", "csv", "json", "latex"]
 
-JSON_SCHEMA_VERSION = 1
 NARROW = 60  # columns of a terminal, below which rows become paragraphs
 
 Cells = list[list[str]]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.verify.rows import Row
 from bnbench.verify.worked import Example
 
-SCHEMA = 1
 WIDE = 79  # columns that the whole table needs
 
 LEGEND = (
@@ -69,5 +69,5 @@ def print_json(rows: Sequence[Row], console: Console) -> None:
         }
         for row in rows
     ]
-    data = {"schema": SCHEMA, "passed": all(row.passed for row in rows), "checks": checks}
+    data = {"schema_version": JSON_SCHEMA_VERSION, "passed": all(row.passed for row in rows), "checks": checks}
     console.print(json.dumps(data, indent=2, ensure_ascii=False), soft_wrap=True)
