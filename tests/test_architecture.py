@@ -12,12 +12,13 @@ import bnbench
 SOURCE = Path(bnbench.__file__).parent
 HEAVY = {"torch", "torchvision", "mlxtend"}
 # What each package, or module of the ground, may import of bnbench; a command imports the rest inside its function.
-GROUND = {"errors", "console", "files", "randomness"}
+GROUND = {"errors", "console", "files", "randomness", "signals"}
 ARROWS = {
     "errors": set(),
     "console": set(),
     "files": {"errors"},
     "randomness": set(),
+    "signals": set(),
     "config": GROUND,
     "norms": set(),
     "data": {*GROUND, "config"},
@@ -29,12 +30,12 @@ ARROWS = {
     "report": {*GROUND, "analysis", "config", "runs"},
     "verify": {"config", "console", "errors", "norms"},
     "api": {*GROUND, "analysis", "config", "data", "launch", "report", "runs"},
-    "cli": {"errors"},
+    "cli": {"errors", "signals"},
     "__main__": {"cli"},
     "__init__": {"api", "norms"},
 }
 # The half that reads needs no torch; of a run's folder only its weights do.
-READING = {"errors", "console", "files", "config", "runs", "analysis", "report", "cli"}
+READING = {"errors", "console", "files", "signals", "config", "runs", "analysis", "report", "cli"}
 TORCH = {"runs.weights"}
 
 

@@ -12,7 +12,7 @@ from bnbench.errors import Interrupted
 from bnbench.launch.execute import Places, execute
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Outcome
-from bnbench.launch.signals import Stop
+from bnbench.signals import Stop
 from bnbench.training.events import Began, Measurement
 from tests.handmade import make_run
 

@@ -1,12 +1,13 @@
-"""The commands: parse, call the plain function, print. Heavy imports stay inside the bodies,
-so that `bnbench --help` needs no torch.
+"""The commands, a file each: parse, call a plain function, print.
 
-Exit codes: 0 done · 1 a check, claim or gate failed · 2 usage or config · 3 a run failed ·
-4 data missing or corrupt · 129, 130 and 143 interrupted · 141 the reader of a pipe went away.
+Heavy imports stay inside the bodies, so that `bnbench --help` needs no torch.
+
+Exit codes: 0 done · 1 a check or a gate failed · 2 usage or config · 3 a run failed ·
+4 data missing or damaged · 129, 130 and 143 interrupted · 141 the reader of a pipe went away.
 """
 
 # In the order of --help.
-from bnbench.cli import run, evidence, report, verify, data  # noqa: F401, I001
+from bnbench.cli import run, compare, report, show, diff, verify, data  # noqa: F401, I001
 from bnbench.cli.app import app
 
 __all__ = ["app"]

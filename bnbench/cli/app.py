@@ -2,12 +2,9 @@
 
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,22 +47,6 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, os.fdopen(null, mode))
 
 
-@contextmanager
-def stop_at_once() -> Iterator[None]:
-    """Heavy imports: Ctrl-C there has nothing to save, and inside torch's C++ start it would abort with a dump."""
-
-    def stop(signum: int, _: Any) -> None:
-        os.write(2, b"bnbench: stopped by Ctrl-C\n")
-        os._exit(128 + signum)
-
-    before = signal.signal(signal.SIGINT, stop) if threading.current_thread() is threading.main_thread() else None
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
-
-
 def _explain(error: BaseException) -> int:
     """Say what happened on stderr; return the exit code."""
     from bnbench.console import say
@@ -81,19 +62,20 @@ def _explain(error: BaseException) -> int:
     return error.exit_code
 
 
-app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+# Plain help, not rich's: it fits a terminal of 80 columns, and prints no types beside flags.
 
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        help="Where datasets are kept.",
+        help="The folder of the datasets.",
         envvar="BNBENCH_DATA",
-        show_default="the user's cache folder",
+        show_default="your cache folder",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; warnings and results only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only warnings and results.")]
 
 
 def _version(value: bool) -> None:
@@ -107,11 +89,15 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, as in: bnbench --debug run …")] = False,
 ) -> None:
-    """What does a normalization layer do to training? Train paired arms on MNIST, then compare them.
+    """What does a normalization layer do to training? Train on MNIST, then compare.
 
-    Start with: bnbench run configs/mlp_bn.yaml, then: bnbench compare results/
+    \b
+    Start here:
+      bnbench run configs/mlp_bn.yaml configs/mlp_no_bn.yaml
+      bnbench compare results/
+      bnbench report results/
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

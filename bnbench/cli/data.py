@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from bnbench.cli.app import DataDir, app, stop_at_once
+from bnbench.cli.app import DataDir, app
 from bnbench.errors import RunError
+from bnbench.signals import stop_at_once
 
 data_app = typer.Typer(no_args_is_help=True, help="See, fetch and check the datasets.")
 app.add_typer(data_app, name="data")

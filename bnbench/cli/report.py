@@ -5,35 +5,33 @@ from typing import Annotated
 
 import typer
 
-from bnbench.cli.app import app, stop_at_once
-from bnbench.cli.evidence import At, Baseline, Metric, Paths, parse_at
+from bnbench.cli.app import app
+from bnbench.cli.options import At, Baseline, Metric, Paths, parse_at
 from bnbench.errors import ConfigError, RunError
+from bnbench.signals import stop_at_once
 
 
-@app.command()
+@app.command(short_help="Write one HTML page with tables and pictures.")
 def report(
     paths: Paths,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")] = Path(
         "report.html"
     ),
-    figures: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each picture there too, as SVG and PNG.")
-    ] = None,
+    figures: Annotated[Path | None, typer.Option(metavar="DIR", help="Also write each picture: SVG and PNG.")] = None,
     baseline: Baseline = None,
     metric: Metric = "valid_accuracy",
     at: At = "final",
 ) -> None:
-    """Write one HTML page that needs no network: tables, learning curves, seeds, environment, configs, commands.
+    """Write one HTML page on the runs in each PATH: results folders or single runs.
 
-    The same results give the same page, to the last byte.
+    The page has tables, learning curves, configs and commands, and needs no network.
+    The same results give the same bytes.
 
+    \b
     Examples:
-
-        bnbench report results/
-
-        bnbench report results/ -o report.html --figures figures/
-
-        bnbench report results/ --metric valid_loss --at best
+      bnbench report results/
+      bnbench report results/ -o report.html --figures figures/
+      bnbench report results/ --metric valid_loss --at best
     """
     with stop_at_once():
         from bnbench import console

@@ -6,23 +6,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from bnbench.cli.app import DataDir, Quiet, app, stop_at_once
+from bnbench.cli.app import DataDir, Quiet, app
 from bnbench.errors import RunError
+from bnbench.signals import stop_at_once
 
 
-@app.command()
+@app.command(short_help="Train every seed of every config.")
 def run(
-    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG...", help="YAML files, each one arm or a grid.")],
+    configs: Annotated[list[Path], typer.Argument(metavar="CONFIG", hidden=True)],
     overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in train.optimizer.lr=0.5; repeatable."),
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable.")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0..9", help="Seeds: 3, 0..9 or 0,2,5.")] = None,
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name the run's folder.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="SEEDS", help="As in 3, 0..9 or 0,2,5.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name the folder of the runs.")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")] = Path("results"),
     data_dir: DataDir = None,
     no_fallback: Annotated[
-        bool, typer.Option("--no-fallback", help="Without MNIST, exit with 4 rather than train on mnist5k.")
+        bool, typer.Option("--no-fallback", help="Without MNIST, exit with 4; do not use mnist5k.")
     ] = False,
     jobs: Annotated[
         int | None,
@@ -31,34 +31,37 @@ def run(
             min=1,
             max=1_024,
             envvar="BNBENCH_JOBS",
-            help="Runs at once, each in a process of its own.",
-            show_default="the cores",
+            help="Train N runs at once, each in its own process.",
+            show_default="one per core",
         ),
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Train on a Dask cluster: its scheduler, as in tcp://host:8786."),
+        typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as in tcp://host:8786."),
     ] = None,
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"] | None, typer.Option(help="Override device.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="Override threads, torch's threads.")] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="One epoch on 512 images of mnist5k, labelled so.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Train anew; what is there is removed first.")] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"] | None,
+        typer.Option(metavar="DEVICE", help="auto, cpu, cuda or mps: overrides the config."),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="PyTorch threads per process: overrides the config.")
+    ] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Try it: one epoch on 512 images of mnist5k.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete existing runs, and train them again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be done, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs; train nothing, write nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train every seed of every CONFIG, and write results/NAME/seed-N.
+    """Train every seed of each CONFIG (YAML files) into results/NAME/seed-N.
 
-    A run that is complete is not trained again, and one that was stopped goes on after its last epoch:
-    the same command again always does what is left.
+    Complete runs are skipped, and interrupted runs are resumed after their last
+    epoch: run the same command again to finish the rest.
 
+    \b
     Examples:
-
-        bnbench run configs/mlp_bn.yaml
-
-        bnbench run configs/mlp_bn.yaml configs/mlp_no_bn.yaml --seeds 0..9 --jobs 2
-
-        bnbench run configs/mlp_bn.yaml --set 'grid={train.optimizer.lr: [0.05, 0.1, 0.2]}' --dry-run
+      bnbench run configs/mlp_bn.yaml
+      bnbench run configs/mlp_bn.yaml configs/mlp_no_bn.yaml --seeds 0..9
+      bnbench run configs/mlp_bn.yaml --set train.optimizer.lr=0.5 --dry-run
     """
     from bnbench.config.load import load_configs
 

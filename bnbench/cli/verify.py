@@ -1,29 +1,29 @@
 """`bnbench verify`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from bnbench.cli.app import app, stop_at_once
+from bnbench.cli.app import app
+from bnbench.cli.options import TextOrJson
 from bnbench.errors import CheckFailed
+from bnbench.signals import stop_at_once
 
 
-@app.command()
+@app.command(short_help="Check the norms against independent references.")
 def verify(
-    norms: Annotated[list[str] | None, typer.Argument(metavar="NORM...", help="Which norms; all by default.")] = None,
-    form: Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")] = "table",
+    norms: Annotated[list[str] | None, typer.Argument(metavar="NORM", hidden=True)] = None,
+    form: TextOrJson = "table",
 ) -> None:
-    """Check the custom norms against PyTorch's and their papers' identities; exit with 1 if any check fails.
+    """Check each NORM, or all: against PyTorch's layer, or a reference in NumPy, and the identities of its paper.
 
-    Needs no data. One norm takes a few seconds, all of them half a minute.
+    Exits with 1 if a check fails. It needs no data, and takes half a minute for all norms.
 
+    \b
     Examples:
-
-        bnbench verify
-
-        bnbench verify batch group
-
-        bnbench verify --format json > verify.json
+      bnbench verify
+      bnbench verify batch group
+      bnbench verify --format json > verify.json
     """
     with stop_at_once():
         from bnbench import console

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -19,10 +18,10 @@ from bnbench.launch.devices import resolve_device
 from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
-from bnbench.launch.signals import Stop, signals_raise
 from bnbench.runs.format import FINISHED, EpochRow
 from bnbench.runs.lock import held_by, hold
 from bnbench.runs.write import check_writable, existing_status, mark_interrupted
+from bnbench.signals import Stop, signal_name, signals_raise, stop_at_once
 from bnbench.training.events import Began, Event
 
 if TYPE_CHECKING:  # no torch before a run is trained
@@ -68,7 +67,8 @@ def execute(
             runs = _all_finished(configs, out, force=force)
             prepared: list[Prepared] = []
             if runs is None:
-                from bnbench.launch.prepare import prepare
+                with stop_at_once():
+                    from bnbench.launch.prepare import prepare
 
                 prepared = prepare(configs, data_folder, progress.say)
                 runs = plan([ready.config for ready in prepared], out, force=force)
@@ -230,7 +230,6 @@ class _Session:
         return [self.outcomes[number] for number in sorted(self.outcomes)]
 
     def interrupted(self, signum: int, force: bool) -> Interrupted:
-        by = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
         complete = sum(outcome.status in FINISHED for outcome in self.outcomes.values())
         saved = [
             f"{label(self.runs[number].config)} after epoch {epochs} of {self.runs[number].config.train.epochs}"
@@ -238,7 +237,7 @@ class _Session:
             if epochs and self._saves_epochs
         ]
         return Interrupted(
-            f"stopped by {by}. {complete} of {len(self.runs)} runs are complete"
+            f"stopped by {signal_name(signum)}. {complete} of {len(self.runs)} runs are complete"
             + (f"; saved: {', '.join(saved)}" if saved else "")
             + f". The same command{' without --force' if force else ''} goes on from there"
             + ("" if self._saves_epochs else "; what the cluster had not finished begins where it began"),

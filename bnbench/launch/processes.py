@@ -27,7 +27,7 @@ import torch
 from bnbench.data.splits import Normalized, Split
 from bnbench.errors import RunError
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt
-from bnbench.launch.signals import STOPPING
+from bnbench.signals import STOPPING
 from bnbench.training.events import Event
 from bnbench.training.experiment import Loaded
 

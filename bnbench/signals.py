@@ -20,6 +20,37 @@ class Stop(KeyboardInterrupt):
 
 
 @contextmanager
+def stop_at_once() -> Iterator[None]:
+    """End the command at the first of the signals: for heavy imports, where there is nothing to save.
+
+    Inside the C++ start of torch, an exception would abort the process with a dump.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        os.write(2, f"bnbench: stopped by {signal_name(signum)}\n".encode())
+        os._exit(128 + signum)
+
+    before = {number: signal.signal(number, stop) for number in _heeded()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def signal_name(signum: int) -> str:
+    return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+
+
+def _heeded() -> list[signal.Signals]:
+    """One that is ignored, as nohup does with SIGHUP, stays so; except SIGINT, which background jobs ignore."""
+    return [number for number in STOPPING if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
+
+
+@contextmanager
 def signals_raise() -> Iterator[None]:
     """The first of the signals raises Stop in the main thread while the block runs; what follows waits for its end."""
     if threading.current_thread() is not threading.main_thread():
@@ -35,9 +66,7 @@ def signals_raise() -> Iterator[None]:
         if time.monotonic() - stopped > PATIENCE:  # a disk that hangs
             os._exit(128 + signum)
 
-    # One that is ignored, as nohup does with SIGHUP, stays so; but SIGINT, which a script's background jobs ignore.
-    heeded = [s for s in STOPPING if s == signal.SIGINT or signal.getsignal(s) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heeded}
+    before = {number: signal.signal(number, stop) for number in _heeded()}
     try:
         yield
     finally:

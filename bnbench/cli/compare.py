@@ -1,0 +1,89 @@
+"""`bnbench compare`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from bnbench.cli.app import app
+from bnbench.cli.options import At, Baseline, Metric, Paths, parse_at
+from bnbench.errors import CheckFailed
+from bnbench.signals import stop_at_once
+
+
+@app.command(short_help="Compare arms: means, differences, 95 % intervals.")
+def compare(
+    paths: Paths,
+    baseline: Baseline = None,
+    metric: Metric = "valid_accuracy",
+    at: At = "final",
+    target: Annotated[
+        float | None, typer.Option(metavar="0.97", help="Add when each arm first reached this value.")
+    ] = None,
+    early: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Add the mean over the first N epochs.", show_default="3 with --target"),
+    ] = None,
+    bootstrap: Annotated[
+        bool, typer.Option("--bootstrap", help="Add intervals over seeds and over test images.")
+    ] = False,
+    per_epoch: Annotated[bool, typer.Option("--per-epoch", help="Print one row per epoch, arms side by side.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Choose columns, as in value,difference,norm.type.")
+    ] = None,
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed/--all-config", help="Show the settings that differ, or all of them.")
+    ] = True,
+    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Best first; -COLUMN for worst first.")] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show the first N arms of each baseline.")] = None,
+    form: Annotated[
+        Literal["table", "markdown", "csv", "json", "latex"],
+        typer.Option("--format", metavar="FORMAT", help="table, markdown, csv, json or latex."),
+    ] = "table",
+    fail_if: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help="Exit with 1 if it holds for any arm; repeatable.")
+    ] = None,
+) -> None:
+    """Compare the arms in each PATH: results folders or single runs.
+
+    Runs on different data, or of different length, get tables of their own.
+    Intervals are 95 % intervals over seeds; ~ marks one that covers 0.
+
+    \b
+    Examples:
+      bnbench compare results/
+      bnbench compare results/ --target 0.97 --sort target
+      bnbench compare results/ --format json > saved.json
+      bnbench compare results/ --fail-if 'valid_accuracy < saved.json - 0.002'
+    """
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.analysis.arms import collect
+        from bnbench.analysis.compare import Question
+        from bnbench.analysis.compare import compare as answer
+        from bnbench.report import columns as choice
+        from bnbench.report import tables
+        from bnbench.report.gate import failures, parse_gate
+
+    question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None), bootstrap)
+    gates = [parse_gate(text) for text in fail_if or []]
+    runs = collect(paths)
+    comparison = answer(runs, question)
+    answers, notes = comparison.tables, comparison.notes
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    choice.check_names(answers, [*(names or []), *([sort.removeprefix("-")] if sort is not None else [])])
+    machine = form in ("csv", "json")
+    shown = [
+        (table, choice.choose(table, names, only_changed=only_changed, empty=machine), choice.arrange(table, sort, top))
+        for table in answers
+    ]
+    failed = [sentence for gate in gates for sentence in failures(gate, answers, notes)]
+    if gates:  # what is not read or not shown may be what they would fail
+        failed += [f"--fail-if cannot judge what is {note}" for note in notes if note.hides_results]
+    if per_epoch:
+        tables.print_epochs(runs, notes, form, console.stdout())
+    else:
+        tables.print_tables(shown, notes, form, console.stdout())
+    for note in notes:
+        console.say(str(note))
+    if failed:
+        raise CheckFailed("\n".join(failed))
