@@ -64,11 +64,14 @@ def load_config(
     *,
     set: Sequence[str] | Mapping[str, Any] = (),
     seeds: str | int | Sequence[int] | None = None,
+    name: str | None = None,
+    smoke: bool = False,
 ) -> list[Config]:
     """Read a YAML config: a list of one, or of every arm of its grid.
 
     `set` overrides keys, as `["train.optimizer.lr=0.5"]` or `{"train.optimizer.lr": 0.5}`; `seeds` are as
-    in `3`, `"0..9"` or `[0, 2, 5]`.
+    in `3`, `"0..9"` or `[0, 2, 5]`. `name` names the folder of the runs; `smoke` trains one epoch on 512
+    images of mnist5k, to try a config.
 
     Raises ConfigError (exit code 2) that names every problem with its file, line and key.
 
@@ -84,7 +87,7 @@ def load_config(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"load_config(set=...): a value is none that YAML has: {error}") from None
     chosen = seeds if seeds is None or isinstance(seeds, str | int) else list(seeds)
-    return load_configs([Path(path)], list(overrides), seeds=chosen)
+    return load_configs([Path(path)], list(overrides), name=name, seeds=chosen, smoke=smoke)
 
 
 def run(
@@ -195,7 +198,16 @@ class Comparison(analysis.Comparison):
 
     def __str__(self) -> str:
         text = io.StringIO()
-        console = Console(file=text, width=120, markup=False, highlight=False, emoji=False)
+        console = Console(  # plain text, in a notebook too
+            file=text,
+            width=120,
+            color_system=None,
+            force_terminal=False,
+            force_jupyter=False,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
         shown = [(table, self._columns(table, False), table) for table in self.tables]
         tables.print_tables(shown, self.notes, "table", console)
         return text.getvalue().rstrip()
