@@ -136,7 +136,7 @@ def test_a_run_stopped_here_goes_on_there_and_a_command_that_is_stopped_frees_th
         wait_for(process, "epoch 3/10000")
         process.kill()
     with cluster.run(tiny, *options) as process:
-        assert "seed 0  goes on after epoch" in next(iter(process.stderr))
+        assert "seed 0  resumes after epoch" in next(iter(process.stderr))
         wait_for(process, "epoch 20/10000")
         sent = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -144,8 +144,8 @@ def test_a_run_stopped_here_goes_on_there_and_a_command_that_is_stopped_frees_th
         assert process.returncode == 143 and time.monotonic() - sent < 10
     last = stderr.splitlines()[-1]
     assert last == (
-        "bnbench: stopped by SIGTERM. 0 of 1 runs are complete. The same command goes on from there;"
-        " what the cluster had not finished begins where it began"
+        "bnbench: stopped by SIGTERM. 0 of 1 runs are complete. Run the same command again to finish the rest;"
+        " runs that the cluster had not finished start over"
     )
     assert (tmp_path / "results/long/seed-0/checkpoint").exists()  # of before; nothing of it is lost
     deadline = time.monotonic() + 20

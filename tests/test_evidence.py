@@ -82,11 +82,11 @@ def test_the_table_marks_what_is_not_told_apart(bnbench, results):
 def test_the_summary_says_who_is_ahead_and_what_cannot_be_said(bnbench, results):
     out = " ".join(bnbench("compare", results).stdout.split())
     assert (
-        "A hint and no more, since p stays above 0.05 (Holm, 2 comparisons): bn is ahead of plain: +1.05 points" in out
+        "Suggestive only, because p > 0.05 (Holm, 2 comparisons): bn is ahead of plain: +1.05 points" in out
     )
-    assert "Not told apart from plain, which is no proof of being the same: ln." in out
-    assert "Too few seeds for a test: of 5 pairs no p is below 0.125 (Holm, 2 comparisons)" in out and "7 seeds" in out
-    assert "on the same 10,000 test images" in out and "--bootstrap counts that in" in out
+    assert "No significant difference from plain (not evidence of equality): ln." in out
+    assert "Too few seeds for a test: with 5 pairs, p cannot be below 0.125 (Holm, 2 comparisons)" in out and "7 seeds" in out
+    assert "on the same 10,000 test images" in out and "--bootstrap includes that" in out
 
 
 def test_ten_seeds_establish_a_difference(bnbench, tmp_path):
@@ -105,7 +105,7 @@ def test_one_seed_has_no_interval_anywhere(bnbench, tmp_path):
     make_run(tmp_path / "r", "bn", 0, [0.91], config=make_config("batch"))
     result = bnbench("compare", tmp_path / "r")
     assert "±" not in result.stdout.split("±, [ ]")[0] and "[" not in result.stdout.split("±, [ ]")[0]
-    assert "+1.00" in result.stdout and "One seed supports no conclusion: plain, bn." in result.stdout
+    assert "+1.00" in result.stdout and "One seed is too few for a conclusion: plain, bn." in result.stdout
     row = rows_of(bnbench("compare", tmp_path / "r", "--format", "csv"))["bn"]
     assert float(row["difference"]) == pytest.approx(0.01) and row["pairs"] == "1"
     for field in ("final_valid_accuracy_sd", "final_valid_accuracy_low", "difference_low", "p"):
@@ -141,7 +141,7 @@ def test_a_lost_seed_costs_its_pair_alone_and_is_counted(bnbench, results):
     assert "diverged after epoch 3, so in no mean" in result.stderr and "not finished (interrupted)" in result.stderr
     out = bnbench("compare", results).stdout
     assert "4 + 1 diverged" in out and "4 + 1 unfinished" in out
-    assert "Means leave diverged runs out, and so flatter: bn (4 + 1 diverged)." in out
+    assert "Means exclude diverged runs, so they are too good: bn (4 + 1 diverged)." in out
 
 
 def test_each_model_has_its_own_baseline(bnbench, results):
@@ -192,7 +192,7 @@ def test_no_arm_without_a_norm_is_said(bnbench, tmp_path):
     for arm, norm in (("bn", "batch"), ("ln", "layer")):
         make_run(tmp_path / "r", arm, 0, [0.9], config=make_config(norm))
     out = bnbench("compare", tmp_path / "r").stdout
-    assert "Nothing is compared: there is no one arm without a norm here; --baseline names another." in out
+    assert "Nothing is compared: no single arm here is without a norm; choose a baseline with --baseline." in out
 
 
 def test_a_baseline_that_diverged_or_stands_elsewhere_is_said(bnbench, results):
@@ -214,7 +214,7 @@ def test_the_metric_and_when(bnbench, results):
     )
     rows = rows_of(bnbench("compare", results, "--at", "best", "--format", "csv"))
     assert float(rows["bn"]["best_valid_accuracy"]) == pytest.approx(statistics.mean(BATCH))
-    assert "chosen on the very images that it is measured on" in bnbench("compare", results, "--at", "best").stdout
+    assert "is chosen on the images it is measured on" in bnbench("compare", results, "--at", "best").stdout
     result = bnbench("compare", results, "--at", "4")
     assert result.exit_code == 2 and "--at 4 is beyond its last epoch" in result.stderr
     result = bnbench("compare", results, "--at", "0")
@@ -271,7 +271,7 @@ def test_the_bootstrap_reads_the_mistakes(bnbench, tmp_path):
     low, high = numbers(row, "bootstrap_low", "bootstrap_high")
     assert ((low + high) / 2, (high - low) / 2) == pytest.approx((0.01, half), rel=0.1)
     out = bnbench("compare", tmp_path / "r", "--bootstrap").stdout
-    assert "test %, seeds x images" in out and "counts that in" not in out
+    assert "test %, seeds x images" in out and "includes that" not in out
 
 
 def test_the_wider_of_the_two_intervals_decides(bnbench, tmp_path):
@@ -473,7 +473,7 @@ def test_one_pair_supports_no_conclusion(bnbench, tmp_path):
         make_run(tmp_path / "r", "bn", seed, [0.91 + seed / 100], config=make_config("batch"), mistakes=wrong)
     make_run(tmp_path / "r", "plain", 1, [0.90], config=make_config(), mistakes=range(1_000))
     result = bnbench("compare", tmp_path / "r")
-    assert "+2.00 (1 pair)" in result.stdout and "One pair of seeds supports no conclusion: bn." in result.stdout
+    assert "+2.00 (1 pair)" in result.stdout and "One pair of seeds is too few for a conclusion: bn." in result.stdout
     row = rows_of(bnbench("compare", tmp_path / "r", "--bootstrap", "--format", "csv"))["bn"]
     assert row["bootstrap_low"] == "" and row["difference_low"] == ""
 
@@ -485,7 +485,7 @@ def test_an_arm_with_too_few_seeds_among_others_is_named(bnbench, tmp_path):
         if seed < 5:
             make_run(tmp_path / "r", "ln", seed, [0.95 + seed / 1e4], config=make_config("layer"))
     out = " ".join(bnbench("compare", tmp_path / "r").stdout.split())
-    assert "Too few seeds for a test of ln: of 5 pairs no p is below 0.125 (Holm, 2 comparisons)" in out
+    assert "Too few seeds for a test of ln: with 5 pairs, p cannot be below 0.125 (Holm, 2 comparisons)" in out
 
 
 def test_where_no_test_can_be_made_it_is_said(bnbench, tmp_path):
@@ -493,7 +493,7 @@ def test_where_no_test_can_be_made_it_is_said(bnbench, tmp_path):
         make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config())
         make_run(tmp_path / "r", "bn", seed + 10, [0.91], config=make_config("batch"))
     out = bnbench("compare", tmp_path / "r").stdout
-    assert "No test can be made where every seed gives the same: bn." in out and "hint" not in out
+    assert "No test is possible where every seed gives the same value: bn." in out and "hint" not in out
 
 
 def test_what_only_other_images_put_in_doubt_is_said_so(bnbench, tmp_path):
@@ -502,7 +502,7 @@ def test_what_only_other_images_put_in_doubt_is_said_so(bnbench, tmp_path):
         wrong = [*range(500, 1_000), *range(2_000, 2_490)]
         make_run(tmp_path / "r", "bn", seed, [0.9010], config=make_config("batch"), mistakes=wrong)
     out = bnbench("compare", tmp_path / "r", "--bootstrap").stdout
-    assert "Told apart over seeds, but not over other test images too: bn." in out and "look at each" not in out
+    assert "Significant over seeds, but not over test images as well: bn." in out and "look at each" not in out
 
 
 def test_an_unfinished_twin_of_the_baseline_changes_nothing(bnbench, results):
@@ -533,9 +533,9 @@ def test_the_sampling_error_is_of_the_best_arm_and_of_the_right_images(bnbench, 
         make_run(tmp_path / "r", "bn", seed, [0.90], test=0.6, config=make_config("batch"))
     out = " ".join(bnbench("compare", tmp_path / "r").stdout.split())
     half = (lambda ci: 50 * (ci.high - ci.low))(stats.binomtest(4_500, 5_000).proportion_ci(method="wilson"))
-    assert f"on the same 5,000 held-out images: on others, an accuracy near 90.00 % could lie {half:.2f} points" in out
+    assert f"on the same 5,000 held-out images. On other images, an accuracy near 90.00 % could differ by {half:.2f} points" in out
     out = " ".join(bnbench("compare", tmp_path / "r", "--metric", "test_accuracy").stdout.split())
-    assert "on the same 10,000 test images: on others, an accuracy near 70.00 %" in out
+    assert "on the same 10,000 test images. On other images, an accuracy near 70.00 %" in out
 
 
 def test_a_folders_name_forges_no_line(bnbench, results):

@@ -139,11 +139,11 @@ def test_a_dry_run_lists_and_writes_nothing(bnbench, tiny, tmp_path):
     assert result.exit_code == 0
     assert result.stdout == (
         "tiny seed 0: complete already\n"
-        "tiny seed 1: goes on after epoch 1 of 2\n"
+        "tiny seed 1: resumes after epoch 1 of 2\n"
         "tiny seed 2: trains 2 epochs\n"
         "tiny seed 3: is being trained by process 1 on another since noon\n"
     )
-    assert "4 runs: 1 complete, 1 to go on with, 2 to begin" in result.stderr
+    assert "4 runs: 1 complete, 1 to resume, 2 to start" in result.stderr
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if "seed-3" not in str(path)}
     assert {path: time for path, time in after.items() if path in before and path.is_file()} == {
         path: time for path, time in before.items() if path.is_file()
@@ -250,7 +250,7 @@ def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder,
     assert process.returncode == code and not any(map(alive, workers))
     last = stderr.splitlines()[-1]
     assert last.startswith(f"bnbench: stopped by {name}. 0 of 3 runs are complete; saved: long seed 0 after epoch ")
-    assert "long seed 1 after epoch" in last and last.endswith("The same command goes on from there")
+    assert "long seed 1 after epoch" in last and last.endswith("Run the same command again to finish the rest")
     assert "Traceback" not in stderr and "Warning" not in stderr
     for seed in (0, 1):
         assert read_run(tmp_path / f"r/long/seed-{seed}").status == "interrupted"
@@ -269,7 +269,7 @@ def test_workers_end_when_their_parent_is_killed_and_the_same_command_goes_on(ti
         assert not any(map(alive, workers))
     assert [held_by(tmp_path / f"r/long/seed-{seed}") for seed in (0, 1)] == [None, None]
     with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
-        assert "goes on after epoch" in next(iter(process.stderr))
+        assert "resumes after epoch" in next(iter(process.stderr))
         process.kill()
 
 
@@ -294,7 +294,7 @@ def test_a_dead_worker_costs_its_run_and_no_other(tiny, tmp_path, data_folder):
     assert stdout.count("valid accuracy") == 3
     assert "1 of 4 runs failed:" in stderr
     assert stderr.count("its process was killed, by hand or for want of memory; fewer --jobs need less") == 2
-    assert "goes on after epoch" in stderr  # the other run that was in training
+    assert "resumes after epoch" in stderr  # the other run that was in training
     with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=300) as process:
         stdout, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and stdout.count("already complete") == 3
@@ -335,7 +335,7 @@ def test_fail_fast_stops_at_the_first_failure(bnbench, tiny, tmp_path, monkeypat
     assert result.exit_code == 3 and len(calls) == 2
     assert result.stdout.count("valid accuracy") == 1
     assert "1 of 4 runs failed:\nbnbench:   tiny seed 1: broken\n" in result.stderr
-    assert "2 of 4 runs were not ended, since --fail-fast stops at a failure" in result.stderr
+    assert "2 of 4 runs did not finish, because --fail-fast stops at the first failure" in result.stderr
     assert bnbench("run", tiny, "--seeds", "0..3", "--fail-fast").exit_code == 0
 
 
@@ -358,7 +358,7 @@ def test_force_begins_anew_once(tiny, tmp_path, data_folder):
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
         _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 3 and "goes on after epoch" in stderr
+    assert process.returncode == 3 and "resumes after epoch" in stderr
     with command(tiny, tmp_path, data_folder, *options, epochs=300) as process:
         stdout, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and stdout.count("valid accuracy") == 3 and "already" not in stdout

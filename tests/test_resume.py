@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_again(kind, data, tiny
     damage(kind, folder / "checkpoint")
     outcome, told = run(config, data, tmp_path / "killed")
     (notice,) = [event for event in told if isinstance(event, Notice)]
-    assert notice.text == f"{folder / 'checkpoint'} is damaged, so the run begins again"
+    assert notice.text == f"{folder / 'checkpoint'} is damaged, so the run starts again"
     assert outcome.status == "complete" and same(tmp_path / "whole/tiny/seed-0", folder) == []
     assert not (folder / "evil").exists()
 
@@ -163,7 +163,7 @@ def test_another_version_does_not_go_on(data, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(recording, "provenance", lambda: {**provenance, "torch": "3.0"})
     outcome, told = run(config, data, tmp_path)
     (notice,) = [event for event in told if isinstance(event, Notice)]
-    assert "was made with another torch, so the run begins again" in notice.text
+    assert "was made with another torch, so the run starts again" in notice.text
     assert [event.epoch for event in told if isinstance(event, EpochRow)] == [1, 2]
     assert "resumed_after" not in json.loads((outcome.folder / "run.json").read_text())
 
@@ -273,7 +273,7 @@ def test_a_full_disk_in_the_middle_keeps_the_epochs_before_it(bnbench, tiny, tmp
     assert "seed-0/checkpoint cannot be written: No space left on device. Make room, or choose" in result.stderr
     monkeypatch.setattr(writer, "write_atomic", real)
     result = bnbench("run", tiny, "--set", "train.epochs=3", "--name", "tiny")
-    assert result.exit_code == 0 and "tiny seed 0  goes on after epoch 1/3" in result.stderr
+    assert result.exit_code == 0 and "tiny seed 0  resumes after epoch 1/3" in result.stderr
 
 
 def test_a_folder_that_vanishes_is_named_and_other_runs_go_on(bnbench, tiny, tmp_path, monkeypatch):
@@ -334,7 +334,7 @@ def test_unforeseen_failures_of_a_run_are_its_own(bnbench, tiny, tmp_path, monke
     assert result.exit_code == 3 and "tiny seed 0: KeyError: 'surprise'" in result.stderr
     assert "tiny seed 1: valid accuracy" in result.stdout
     result = bnbench("run", tiny, "--seeds", "0..1")
-    assert result.exit_code == 0 and "tiny seed 0  goes on after epoch 2/2" in result.stderr
+    assert result.exit_code == 0 and "tiny seed 0  resumes after epoch 2/2" in result.stderr
 
 
 def test_kills_at_random_moments_lose_nothing():

@@ -239,7 +239,7 @@ def test_a_run_that_fails_does_not_stop_the_others(bnbench, tiny, tmp_path, monk
     assert result.stderr.count("tiny seed 0 failed: DefaultCPUAllocator: not enough memory") == 1
     assert (
         "1 of 2 runs failed:\nbnbench:   tiny seed 0: DefaultCPUAllocator: not enough memory\n"
-        "bnbench: The same command does what is left\n" in result.stderr
+        "bnbench: Run the same command again to finish the rest\n" in result.stderr
     )
     assert "tiny seed 1: valid accuracy" in result.stdout
     assert json.loads((tmp_path / "results/tiny/seed-0/run.json").read_text())["status"] == "failed"

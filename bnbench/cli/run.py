@@ -89,7 +89,7 @@ def run(
     with Progress(quiet=quiet) as progress:
         runs, problems = train(loaded, out, folder, places, progress, force=force)
     for finished, trained in runs:
-        note = "" if trained else " (already complete, not trained; --force trains anew)"
+        note = "" if trained else " (already complete, not trained; --force trains it again)"
         typer.echo(clean(result_line(finished) + note).replace("\n", "\\n"))
     if problems:
         raise RunError("\n".join(problems))

@@ -117,7 +117,7 @@ def dry(
     finished = sum(run.finished for run in runs)
     resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
     summary = (
-        f"{len(runs)} runs: {finished} complete, {resumed} to go on with, {len(runs) - finished - resumed} to begin"
+        f"{len(runs)} runs: {finished} complete, {resumed} to resume, {len(runs) - finished - resumed} to start"
     )
     for name in dict.fromkeys(config.data.dataset for config in configs):
         if not datasets.is_here(name, data_folder):
@@ -239,7 +239,7 @@ class _Session:
         return Interrupted(
             f"stopped by {signal_name(signum)}. {complete} of {len(self.runs)} runs are complete"
             + (f"; saved: {', '.join(saved)}" if saved else "")
-            + f". The same command{' without --force' if force else ''} goes on from there"
-            + ("" if self._saves_epochs else "; what the cluster had not finished begins where it began"),
+            + f". Run the same command {'without --force' if force else 'again'} to finish the rest"
+            + ("" if self._saves_epochs else "; runs that the cluster had not finished start over"),
             exit_code=128 + signum,
         )

@@ -64,7 +64,7 @@ def in_words(run: Planned) -> str:
     if (holder := held_by(run.folder)) is not None:
         return f"{run.label}: is being trained by {holder}"
     if run.status is not None and (done := epochs_kept(run.folder)):
-        return f"{run.label}: goes on after epoch {done} of {epochs}"
+        return f"{run.label}: resumes after epoch {done} of {epochs}"
     return f"{run.label}: trains {epochs} epoch{'s' if epochs > 1 else ''}"
 
 

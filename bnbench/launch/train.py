@@ -27,7 +27,7 @@ def train(
         try:
             finished = read_run(outcome.folder)
             if finished.status not in FINISHED:
-                raise ResultsError(f"{outcome.folder}: another command has begun it anew")
+                raise ResultsError(f"{outcome.folder}: another command is training it again")
             runs.append((finished, outcome.trained))
         except ResultsError as error:  # since it was finished, which may be hours ago
             outcomes[number] = replace(outcome, status="failed", reason=str(error))
@@ -45,7 +45,7 @@ def _what_is_missing(outcomes: Sequence[Outcome], asked: int) -> list[str]:
         lines.append(f"{len(held)} of {asked} runs are held by another command:")
         lines += [f"  {outcome.reason}" for outcome in held]
     if len(outcomes) < asked:
-        lines.append(f"{asked - len(outcomes)} of {asked} runs were not ended, since --fail-fast stops at a failure")
+        lines.append(f"{asked - len(outcomes)} of {asked} runs did not finish, because --fail-fast stops at the first failure")
     if lines:
-        lines.append("The same command does what is left")
+        lines.append("Run the same command again to finish the rest")
     return lines

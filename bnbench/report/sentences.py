@@ -22,47 +22,47 @@ def _verdicts(table: Table) -> Iterator[str]:
         yield f"{_gap(row, table.question)}; p {p_text(row.p_holm or 0)}{_holm(table)}."
     if shown[MANY:]:
         where = _names(shown[MANY:], lambda row: f"{row.arm.label} ({_where(row, table.question)})", len(shown))
-        yield f"Told apart too: {where}."
+        yield f"Also significant: {where}."
     if untested := [row for row in apart if row.p_holm is None]:
-        yield f"No test can be made where every seed gives the same: {_names(untested, _label)}."
+        yield f"No test is possible where every seed gives the same value: {_names(untested, _label)}."
     if hints := [row for row in apart if row.p_holm is not None and row not in shown]:
         gaps = _names(hints, lambda row: _gap(row, table.question), 3)
-        yield f"A hint and no more, since p stays above {ALPHA:.2f}{_holm(table)}: {gaps}."
+        yield f"Suggestive only, because p > {ALPHA:.2f}{_holm(table)}: {gaps}."
     if images := [row for row in rows if row.told_apart_over_seeds and not row.told_apart]:
-        yield f"Told apart over seeds, but not over other test images too: {_names(images, _label)}."
+        yield f"Significant over seeds, but not over test images as well: {_names(images, _label)}."
     unsure = [row for row in rows if not row.told_apart and row not in images]
     if torn := [row for row in unsure if row.p_holm is not None and row.p_holm <= ALPHA]:
         names = _names(torn, lambda row: f"{row.arm.label} (p {p_text(row.p_holm or 0)})")
-        yield f"p is small, yet the interval covers 0; a few seeds may weigh a lot, so look at each: {names}."
+        yield f"p is small, but the interval covers 0. A few seeds may dominate, so look at each seed: {names}."
     if alike := [row for row in unsure if row not in torn]:
         baselines = {row.baseline.label for row in alike if row.baseline}
         whom = baselines.pop() if len(baselines) == 1 else "the baseline"
-        yield f"Not told apart from {whom}, which is no proof of being the same: {_names(alike, _label)}."
+        yield f"No significant difference from {whom} (not evidence of equality): {_names(alike, _label)}."
 
 
 def _limits(table: Table) -> Iterator[str]:
     """What the numbers cannot carry."""
     if single := [row for row in table.rows if len(row.arm.complete) == 1]:
-        yield f"One seed supports no conclusion: {_names(single, _label)}."
+        yield f"One seed is too few for a conclusion: {_names(single, _label)}."
     if pair := [row for row in table.compared if row.difference and row.difference.low is None and row not in single]:
-        yield f"One pair of seeds supports no conclusion: {_names(pair, _label)}."
+        yield f"One pair of seeds is too few for a conclusion: {_names(pair, _label)}."
     if gone := [row for row in table.rows if row.arm.diverged and not row.arm.complete]:
         yield f"Every run diverged, so there is no mean: {_names(gone, _with_seeds)}."
     if lost := [row for row in table.rows if row.arm.diverged and row.arm.complete]:
-        yield f"Means leave diverged runs out, and so flatter: {_names(lost, _with_seeds)}."
+        yield f"Means exclude diverged runs, so they are too good: {_names(lost, _with_seeds)}."
     if len(table.rows) > 1 and not table.compared:
         baselines = {row.baseline.label for row in table.rows if row.baseline and not row.is_baseline}
         yield (
             f"Nothing is compared: no run of {', '.join(sorted(baselines))}, the baseline, is complete."
             if baselines
-            else "Nothing is compared: there is no one arm without a norm here; --baseline names another."
+            else "Nothing is compared: no single arm here is without a norm; choose a baseline with --baseline."
             if table.question.baseline is None
             else f"Nothing is compared: {table.question.baseline} is not among these."
         )
     yield from _too_few(table)
     values = [row.value.mean for row in table.rows if row.value]
     if values and table.question.at == "best":
-        yield "best: each seed's best epoch, chosen on the very images that it is measured on, so too good."
+        yield "best: each seed's best epoch is chosen on the images it is measured on, so it is too good."
     if values and table.question.metric in ("valid_accuracy", "test_accuracy"):
         yield _on_images(table, max(values))
 
@@ -81,8 +81,8 @@ def _too_few(table: Table) -> Iterator[str]:
         whom = "" if len(short) == len(pairs) else f" of {_names(short, _label)}"
         enough = next((n for n in range(2, EXACT_PAIRS) if smallest_p(n) * len(pairs) <= ALPHA), EXACT_PAIRS)
         yield (
-            f"Too few seeds for a test{whom}: of {fewest} pairs no p is below {least}{_holm(table)}, however large the"
-            f" difference; {enough} seeds would do."
+            f"Too few seeds for a test{whom}: with {fewest} pairs, p cannot be below {least}{_holm(table)};"
+            f" {enough} seeds would be enough."
         )
 
 
@@ -93,9 +93,9 @@ def _on_images(table: Table, accuracy: float) -> str:
     images = run.test_images if on_test else table.group.valid_images
     error = number(sampling_error(accuracy, images))
     return (
-        f"Intervals are over seeds, on the same {images:,} {'test' if on_test else 'held-out'} images: on others, an"
-        f" accuracy near {number(accuracy)} % could lie {error} points away (95 %)"
-        + ("." if table.question.bootstrap or not on_test else "; --bootstrap counts that in.")
+        f"Intervals are over seeds, on the same {images:,} {'test' if on_test else 'held-out'} images. On other images,"
+        f" an accuracy near {number(accuracy)} % could differ by {error} points (95 %)"
+        + ("." if table.question.bootstrap or not on_test else "; --bootstrap includes that.")
     )
 
 

@@ -63,14 +63,14 @@ def existing_status(folder: Path, config: Config) -> str | None:
         reason = f": {error}" if isinstance(error, ResultsError) else ""
         raise RunError(
             f"{folder} holds something that is not a readable run{reason}. Move it away, choose another --name or"
-            " --out, or use --force to train anew in its place"
+            " --out, or use --force to replace it"
         ) from None
     differences = _differences({"seed": run.seed, **there}, {"seed": config.seed, **config.arm()})
     if differences:
         shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
         raise RunError(
             f"{folder} holds a run of another config ({shown}); choose another --name or --out,"
-            " or use --force to train anew in its place"
+            " or use --force to replace it"
         )
     return run.status
 

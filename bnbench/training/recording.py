@@ -54,7 +54,7 @@ class Recording:
             try:
                 self._before = checkpoint.read(self.folder, self._origin)
             except checkpoint.Unusable as reason:
-                self._report(Notice(f"{self.folder / CHECKPOINT} {reason}, so the run begins again"))
+                self._report(Notice(f"{self.folder / CHECKPOINT} {reason}, so the run starts again"))
         if self._before is None:
             self._writer.start()
         else:
