@@ -14,6 +14,7 @@ import pytest
 import torch
 import torchvision.datasets
 
+from bnbench.config.catalog import DATASETS, DatasetRow
 from bnbench.data import datasets
 from bnbench.errors import DataError, DataMissing
 
@@ -329,4 +330,24 @@ def test_full_mnist_from_a_folder_with_the_originals(tmp_path, mnist_dir):
     assert {name: tuple(dataset.tensors()[name].shape) for name in FULL} == FULL
     assert sorted(path.name for path in raw.iterdir()) == sorted(
         name for name, _ in torchvision.datasets.MNIST.resources
+    )
+
+
+def test_a_dataset_is_one_row_of_the_catalogue(bnbench, tmp_path, monkeypatch, tiny, mirror):
+    """Configs, their limits, `data` and training know a dataset by its row alone."""
+    monkeypatch.setitem(DATASETS, "tiny_mnist", DatasetRow("Tiny", 20, 12, torchvision="MNIST"))
+    more = bnbench("run", tiny, "--set", "data={dataset: tiny_mnist, batch_size: 21}")
+    assert more.exit_code == 2 and "21 is more than the 20 training images" in more.stderr
+    fetched = bnbench("data", "fetch", "tiny_mnist", "--data-dir", tmp_path / "d")
+    assert fetched.exit_code == 0 and "20 training and 12 test images" in fetched.stdout
+    arguments = ["--set", "data={dataset: tiny_mnist, batch_size: 20}", "--name", "t", "--data-dir", tmp_path / "d"]
+    result = bnbench("run", tiny, *arguments)
+    assert result.exit_code == 0, result.stderr
+
+
+def test_fetching_an_unknown_dataset_names_those_there_are(bnbench):
+    result = bnbench("data", "fetch", "mnits")
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr == (
+        "bnbench: there is no dataset called 'mnits'; the datasets are mnist, fashion_mnist, kmnist, mnist5k\n"
     )

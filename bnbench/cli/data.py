@@ -1,15 +1,23 @@
 """`bnbench data status` and `fetch`."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
 from bnbench.cli.app import DataDir, app
-from bnbench.errors import RunError
+from bnbench.errors import ConfigError, RunError
 from bnbench.signals import stop_at_once
 
 data_app = typer.Typer(no_args_is_help=True, help="See, fetch and check the datasets.")
 app.add_typer(data_app, name="data")
+
+
+def _datasets() -> Iterator[tuple[str, str]]:
+    """What a shell offers to complete a dataset's name, with its title."""
+    from bnbench.config.catalog import DATASETS
+
+    yield from ((name, row.title) for name, row in DATASETS.items())
 
 
 @data_app.command()
@@ -23,7 +31,7 @@ def status(data_dir: DataDir = None) -> None:
     folder = datasets.data_dir(data_dir)
     typer.echo(clean(str(folder)))
     damaged = None
-    for name in datasets.NAMES:
+    for name in datasets.names():
         try:
             typer.echo(f"  {name:14} {datasets.describe(name, folder)}")
         except DataError as error:
@@ -36,7 +44,7 @@ def status(data_dir: DataDir = None) -> None:
 @data_app.command()
 def fetch(
     dataset: Annotated[
-        Literal["mnist", "fashion_mnist", "kmnist", "mnist5k"], typer.Argument(help="Which one.")
+        str, typer.Argument(help="Which one; bnbench data status lists them.", autocompletion=_datasets)
     ] = "mnist",
     data_dir: DataDir = None,
 ) -> None:
@@ -45,6 +53,8 @@ def fetch(
         from bnbench.console import clean, say
         from bnbench.data import datasets
 
+    if dataset not in datasets.names():
+        raise ConfigError(f"there is no dataset called {dataset!r}; the datasets are {', '.join(datasets.names())}")
     folder = datasets.data_dir(data_dir)
     datasets.load(dataset, folder, say=say)
     if not datasets.cache_file(dataset, folder).exists():

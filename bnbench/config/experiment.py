@@ -11,19 +11,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bnbench.config.base import Strict, key_error
+from bnbench.config.base import Strict, key_error, one_of
+from bnbench.config.catalog import DATASETS
 from bnbench.config.norms import BatchNormConfig, GhostBatchNormConfig, NoNormConfig, NormConfig, WeightNormConfig
 
 # Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
 MAX_NAME = 150
-# Training and test images of each dataset.
-IMAGES = {
-    "mnist": (60_000, 10_000),
-    "mnist5k": (4_000, 1_000),
-    "fashion_mnist": (60_000, 10_000),
-    "kmnist": (60_000, 10_000),
-}
 MAX_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
 
@@ -35,7 +29,7 @@ class DataConfig(Strict):
     once, after the last epoch. Without it, validation is on the test images, as in the tutorial.
     """
 
-    dataset: Literal["mnist", "mnist5k", "fashion_mnist", "kmnist"] = "mnist"
+    dataset: Annotated[str, one_of(DATASETS)] = "mnist"
     batch_size: int = Field(64, ge=1)
     valid: int | None = Field(None, ge=1)
     train_limit: int | None = Field(None, ge=1)
@@ -167,7 +161,7 @@ class Config(Strict):
     def _training_images(self) -> int:
         """How many images there are to train on; refuses limits beyond what there is."""
         data = self.data
-        all_training, all_test = IMAGES[data.dataset]
+        all_training, all_test = DATASETS[data.dataset].train_images, DATASETS[data.dataset].test_images
         held_out = data.valid or 0
         if held_out >= all_training:
             raise key_error(

