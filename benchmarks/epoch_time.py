@@ -30,6 +30,7 @@ from bnbench.config.load import load_config
 from bnbench.data import datasets
 from bnbench.data.splits import load_splits, normalize
 from bnbench.training import experiment
+from bnbench.training.build import build_model
 from bnbench.training.loop import train
 from bnbench.training.network import Network
 
@@ -84,7 +85,7 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
     splits = load_splits(normalize(dataset, torch.float32), config.data, torch.device("cpu"))
     loops: dict[str, Callable[[], object]] = {}
     for which in ("tutorial", "bnbench"):
-        model = experiment.build_model(config)
+        model = build_model(config)
         optimizer = experiment.build_optimizer(config.train.optimizer, model)
         if which == "tutorial":
             train_data: DataLoader[Any] = DataLoader(

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from bnbench.config.load import load_config
 from bnbench.norms import NORMS, WEIGHT_NORMS
-from bnbench.training.experiment import build_model, build_optimizer
+from bnbench.training.build import build_model
+from bnbench.training.experiment import build_optimizer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "norms"
 ROUNDS = {"mlp": 300, "cnn": 60}

@@ -1,11 +1,17 @@
 """The two networks: the tutorial's shapes, and starts that arms share bit for bit."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
+from bnbench.config import models as configs
 from bnbench.config.experiment import Config
-from bnbench.models.networks import ACTIVATIONS, parameter_count
+from bnbench.models import networks
+from bnbench.models.networks import ACTIVATIONS, hidden_layers, parameter_count
+from bnbench.norms.weight import data_dependent_start, start_from_data
 from bnbench.training.experiment import build_model
 
 MLP = {"type": "mlp"}
@@ -111,3 +117,98 @@ def test_every_activation_trains_with_every_norm(model, norm, activation):
     network = build_model(config({**model, "activation": activation}, norm))
     network(torch.randn(4, 1, 28, 28)).square().sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+class ResidualConfig(configs.ModelConfig):
+    """A toy residual network, as a newcomer would add it."""
+
+    spatial = False
+
+    width: int = 12
+    blocks: int = 2
+    bias: configs.Bias = True
+
+    def features(self):
+        return [self.width] * self.blocks
+
+
+class Block(nn.Module):
+    def __init__(self, width, norm, bias):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(width, width, bias), norm(width, ())
+
+    def forward(self, x):
+        y = self.linear(x)
+        return x + (y if self.norm is None else self.norm(y)).relu()
+
+
+class Residual(nn.Module):
+    """Its classifier is neither the last of its children nor in a Sequential."""
+
+    def __init__(self, shape, classes, norm, *, width, blocks, bias, norm_last):
+        super().__init__()
+        self.classifier = nn.Linear(width, classes)
+        self.first = nn.Linear(math.prod(shape), width)
+        self.blocks = nn.ModuleList(Block(width, norm, bias) for _ in range(blocks))
+
+    def forward(self, x):
+        x = self.first(x.flatten(1))
+        for block in self.blocks:
+            x = block(x)
+        return self.classifier(x)
+
+
+@pytest.fixture
+def residual(monkeypatch):
+    monkeypatch.setitem(configs.MODELS, "residual", ResidualConfig)
+    monkeypatch.setitem(networks.MODELS, "residual", Residual)
+
+
+@pytest.mark.parametrize(
+    ("norm", "parameters"),
+    [("{type: batch}", 24 + 24), ("{type: layer}", 48), ("{type: weight}", 12 + 24), ("{type: none}", 0)],
+)
+def test_a_residual_network_trains_from_its_two_entries(bnbench, tiny, residual, norm, parameters):
+    """Its config is read, written, read back and compared; its hidden layers are found by what the output is."""
+    text = tiny.read_text().replace("{type: mlp, hidden: [8]}", "{type: residual}").replace("{type: batch}", norm)
+    tiny.write_text(text)
+    result = bnbench("run", tiny, "--smoke", "--set", "model.blocks=2")
+    assert result.exit_code == 0, result.stderr
+    shown = bnbench("show", "results/tiny,model.blocks=2,smoke/seed-0").stdout
+    assert "type: residual" in shown and "width: 12" in shown
+    result = bnbench("compare", "results", "--format", "json")
+    assert f'"parameters": {12 * 785 + 2 * 12 * 13 + 13 * 10 + parameters}' in result.stdout
+    tiny.write_text(text.replace("{type: residual}", "{type: residual, blocks: two}"))
+    assert "tiny.yaml:3: model.blocks: must be a whole number; got 'two'" in bnbench("run", tiny).stderr
+    tiny.write_text(text.replace("{type: residual}", "{type: residual, hidden: [8]}"))
+    error = bnbench("run", tiny).stderr
+    assert "model.hidden: unknown key; the keys of type residual are type, width, blocks, bias" in error
+
+
+def test_weight_norm_starts_from_data_in_a_network_with_branches(residual):
+    """Every hidden layer's outputs have mean 0 and variance 1, on the path that the images take."""
+    model = build_model(config({"type": "residual"}, {"type": "weight"}))
+    images = torch.randn(300, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    start_from_data(model, images)
+    assert len(hidden_layers(model)) == 3 and model.classifier not in hidden_layers(model)
+    for layer in hidden_layers(model):
+        layer.register_forward_hook(lambda _, __, output: outputs.append(output))
+    model(images)
+    for output in outputs:
+        torch.testing.assert_close(output.mean(0), torch.zeros(12), atol=1e-4, rtol=0)
+        torch.testing.assert_close(output.var(0, correction=0), torch.ones(12), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("model", [MLP, CNN, {"type": "mlp", "hidden": [20, 20]}], ids=str)
+def test_the_start_from_data_of_a_chain_is_layer_after_layer(model):
+    images = torch.randn(50, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    by_hooks, by_hand = (build_model(config(model, {"type": "weight"})) for _ in range(2))
+    start_from_data(by_hooks, images)
+    x = images
+    with torch.no_grad():
+        for layer in by_hand:
+            if parametrize.is_parametrized(layer, "weight"):
+                data_dependent_start(layer, x)
+            x = layer(x)
+    assert all(torch.equal(a, b) for a, b in zip(by_hooks.parameters(), by_hand.parameters(), strict=True))

@@ -13,6 +13,7 @@ from torch import nn
 from bnbench import verify
 from bnbench.config import norms as normconfig
 from bnbench.config.load import load_config
+from bnbench.config.norms.base import NoNormConfig
 from bnbench.models.networks import hidden_layers
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.training.experiment import build_model
@@ -52,7 +53,7 @@ def test_features_come_first_and_options_by_name_only(norm, implementation):
 
 @pytest.mark.parametrize(("norm", "implementation"), CASES)
 def test_the_config_offers_the_options_with_the_same_defaults(norm, implementation):
-    model = normconfig.by_type(norm)
+    model = normconfig.NORMS[norm]
     parameters = inspect.signature(NORMS[norm][implementation]).parameters
     options = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != "generator"}
     required = {"num_groups": 2, "virtual_batch_size": 4, "p": 2, "pair": "midrange"}
@@ -72,7 +73,7 @@ def test_every_norm_of_the_registry_has_a_config_a_row_in_the_readme_and_checks(
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_readme_names_every_option(norm):
     row, *_ = re.findall(rf"^\| `{norm}` \|.*$", (REPOSITORY / "README.md").read_text(), flags=re.M)
-    own = set(normconfig.by_type(norm).model_fields) - {"type", "implementation", "placement"}
+    own = set(normconfig.NORMS[norm].model_fields) - {"type", "implementation", "placement"}
     common = {"eps", "momentum", "affine"}  # said once for all, above the table
     assert {option for option in own - common if f"`{option}" not in row} == set()
 
@@ -178,7 +179,7 @@ def test_the_config_knows_whether_it_cancels_a_bias(norm):
         if norm == "batch_renorm":
             layer.num_batches_tracked.zero_()  # later, d corrects towards the running mean
         gap = (copy.deepcopy(layer)(x + shift) - layer(x)).abs().max()
-        assert (gap < 1e-4) == normconfig.by_type(norm).cancels_bias
+        assert (gap < 1e-4) == normconfig.NORMS[norm].cancels_bias
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -192,7 +193,7 @@ def test_the_config_knows_whether_it_needs_a_batch(norm):
         layer(x[:1])
     except ValueError:
         refused = True
-    assert refused == normconfig.by_type(norm).needs_batch
+    assert refused == normconfig.NORMS[norm].needs_batch
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -208,7 +209,7 @@ def test_weight_norms_change_the_hidden_layers_only_and_not_their_start(norm, im
     config = config.model_copy(
         update={"norm": type(config.norm).model_validate({"type": norm, "implementation": implementation})}
     )
-    none = config.model_copy(update={"norm": normconfig.NoNormConfig(type="none")})
+    none = config.model_copy(update={"norm": NoNormConfig(type="none")})
     normed, plain = build_model(config), build_model(none)
     x = torch.randn(4, 1, 28, 28)
     torch.testing.assert_close(normed(x), plain(x), atol=1e-5, rtol=1e-4)

@@ -1,10 +1,14 @@
-"""What every model of a config shares: frozen, strict, no unknown keys, finite numbers; and configs made flat."""
+"""What every model of a config shares: frozen, strict, no unknown keys, finite numbers; and registries by name.
 
-from collections.abc import Collection
+A registry is a dict that is looked into when a config is read, so what is added to it later counts as well.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Strict(BaseModel):
@@ -16,15 +20,43 @@ def key_error(key: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("key_error", "{message}", {"key": key, "message": message})
 
 
+def _no_choice(names: Collection[str], value: Any, **context: Any) -> PydanticCustomError:
+    return PydanticCustomError(
+        "choice", "must be one of {names}", {"names": ", ".join(names), "value": value, **context}
+    )
+
+
 def one_of(names: Collection[str]) -> BeforeValidator:
-    """A value that must be one of `names`, which are looked up when a config is read: a registry may grow."""
+    """A value that must be one of `names`."""
 
     def check(value: Any) -> Any:
         if not isinstance(value, str) or value not in names:
-            raise PydanticCustomError("choice", "must be one of {choices}", {"choices": ", ".join(names)})
+            raise _no_choice(names, value)
         return value
 
     return BeforeValidator(check)
+
+
+@dataclass(frozen=True)
+class ByType:
+    """A mapping whose `type` names one of `kinds`; its other keys are those of that kind."""
+
+    kinds: Mapping[str, type[Strict]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_before_validator_function(self.read, handler(source))
+
+    def read(self, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, Strict):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticCustomError("no_mapping_with_type", "must be a mapping", {"names": list(self.kinds)})
+        if "type" not in value:
+            raise PydanticCustomError("type_missing", "is required", {"names": ", ".join(self.kinds), "key": "type"})
+        kind = value["type"]
+        if not isinstance(kind, str) or kind not in self.kinds:
+            raise _no_choice(self.kinds, kind, key="type")
+        return self.kinds[kind].model_validate(value, context=info.context)
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a run is: frozen, typed, bounded. No torch here, and no file reading (see load.py).
 
-A config file is a short diff from the defaults below; the norms' are in norms.py.
+A config file is a short diff from the defaults below; the norms' are in norms/, the models' in models.py.
 """
 
 import hashlib
@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from bnbench.config.base import Strict, key_error, one_of
+from bnbench.config.base import ByType, Strict, key_error, one_of
 from bnbench.config.catalog import DATASETS
-from bnbench.config.norms import BatchNormConfig, GhostBatchNormConfig, NoNormConfig, NormConfig, WeightNormConfig
+from bnbench.config.models import MODELS, ModelConfig
+from bnbench.config.norms import NORMS
+from bnbench.config.norms.base import NoNormConfig, NormOptions, Use
 
 # Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
@@ -37,38 +39,6 @@ class DataConfig(Strict):
     fallback: Literal["mnist5k", "error"] = "mnist5k"
 
 
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
-
-
-def _true_false_or_auto(value: Any) -> Any:
-    if not isinstance(value, bool) and value != "auto":
-        raise ValueError(f"must be true, false or auto; got {'nothing' if value is None else repr(value)}")
-    return value
-
-
-# Of the hidden layers; the classifier always has one. auto: none where the norm would subtract it again.
-Bias = Annotated[bool | Literal["auto"], BeforeValidator(_true_false_or_auto)]
-Width = Annotated[int, Field(ge=1, le=10_000)]
-
-
-class MLPConfig(Strict):
-    """784-hidden-10: linear, norm, activation for each hidden width, then a linear classifier."""
-
-    type: Literal["mlp"]
-    hidden: list[Width] = Field([100], max_length=100)
-    activation: Activation = "relu"
-    bias: Bias = True
-
-
-class CNNConfig(Strict):
-    """The tutorial's CNN: conv 3x3, norm, activation, pool; conv 5x5, norm, activation, pool; linear."""
-
-    type: Literal["cnn"]
-    channels: list[Annotated[int, Field(ge=1, le=1_024)]] = Field([6, 16], min_length=2, max_length=2)
-    activation: Activation = "relu"
-    bias: Bias = True
-
-
 class SGDConfig(Strict):
     type: Literal["sgd"]
     lr: float = Field(gt=0, le=1e6)
@@ -86,14 +56,13 @@ class AdamConfig(Strict):
     weight_decay: float = Field(0.0, ge=0, le=1e3)
 
 
-Tagged = Field(discriminator="type")
-ModelConfig = Annotated[MLPConfig | CNNConfig, Tagged]
-OptimizerConfig = Annotated[SGDConfig | AdamConfig, Tagged]
+OptimizerConfig = SGDConfig | AdamConfig
+OPTIMIZERS: dict[str, type[Strict]] = {"sgd": SGDConfig, "adam": AdamConfig}
 
 
 class TrainConfig(Strict):
     epochs: int = Field(ge=1, le=10_000)
-    optimizer: OptimizerConfig
+    optimizer: Annotated[OptimizerConfig, ByType(OPTIMIZERS)]
 
 
 class Config(Strict):
@@ -101,8 +70,8 @@ class Config(Strict):
 
     name: str
     data: DataConfig = DataConfig()
-    model: ModelConfig
-    norm: NormConfig = NoNormConfig(type="none")
+    model: Annotated[SerializeAsAny[ModelConfig], ByType(MODELS)]
+    norm: Annotated[SerializeAsAny[NormOptions], ByType(NORMS)] = NoNormConfig(type="none")
     train: TrainConfig
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(1, ge=1, le=1_024)  # part of the run: the thread count changes the last bits
@@ -126,36 +95,20 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _norm_fits_model_and_batch(self) -> Self:
-        batch_size = self.data.batch_size
-        images = self._training_images()
-        if batch_size > images:
-            raise key_error("data.batch_size", f"{batch_size:,} is more than the {images:,} training images")
-        if isinstance(self.norm, NoNormConfig):
-            return self
-        spatial = isinstance(self.model, CNNConfig)
-        features = self.model.channels if isinstance(self.model, CNNConfig) else self.model.hidden
-        if not features:
-            raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")
-        if isinstance(self.norm, WeightNormConfig):
-            if self.norm.init == "data" and self.model.bias is False:
-                raise key_error("model.bias", "norm.init: data starts the biases too; use bias: true")
-            if self.norm.init == "data" and images == 1 and not spatial:
-                raise key_error("norm.init", "data needs at least 2 training images, for their variance")
-            return self
-        self.norm.refuse_features(features, spatial)
-        if self.norm.needs_batch and not spatial:
-            one = (
-                f"{self.norm.type} norm of a vector needs at least 2 images in a batch:"
-                " with one, every value is its own mean"
+        data, images = self.data, self._training_images()
+        if data.batch_size > images:
+            raise key_error("data.batch_size", f"{data.batch_size:,} is more than the {images:,} training images")
+        self.norm.refuse(
+            Use(
+                features=self.model.features(),
+                spatial=self.model.spatial,
+                bias=self._bias,
+                batch_size=data.batch_size,
+                images=images,
+                valid=data.valid,
+                valid_limit=data.valid_limit,
             )
-            if 1 in (batch_size, images):
-                raise key_error("data.batch_size", one)
-            batch = self.norm if isinstance(self.norm, BatchNormConfig) else None
-            if batch and not batch.evaluates_by_running_statistics and 1 in (self.data.valid, self.data.valid_limit):
-                raise key_error("data.valid" if self.data.valid == 1 else "data.valid_limit", one)
-        if isinstance(self.norm, GhostBatchNormConfig) and self.norm.virtual_batch_size > batch_size:
-            size = f"{self.norm.virtual_batch_size:,}"
-            raise key_error("norm.virtual_batch_size", f"{size} is more than the {batch_size:,} images of a batch")
+        )
         return self
 
     def _training_images(self) -> int:
@@ -179,12 +132,17 @@ class Config(Strict):
         return data.train_limit or training
 
     @property
+    def _bias(self) -> bool | Literal["auto"]:
+        """A model that does not offer the option has biases."""
+        bias: bool | Literal["auto"] = getattr(self.model, "bias", True)
+        return bias
+
+    @property
     def hidden_bias(self) -> bool:
         """Whether hidden layers have a bias."""
-        if self.model.bias != "auto":
-            return self.model.bias
-        norm = self.norm
-        return isinstance(norm, NoNormConfig | WeightNormConfig) or not norm.makes_bias_useless
+        if self._bias != "auto":
+            return self._bias
+        return not self.norm.makes_bias_useless
 
     @property
     def seed(self) -> int:

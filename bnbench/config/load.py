@@ -167,7 +167,7 @@ def _arm(
         return Config.model_validate(data)
     except ValidationError as error:
         problems = [relocate(problem) for problem in error.errors(include_url=False)]
-        texts = [f"{place(p['loc'], data, path, lines, origin)}: {explain(p)}" for p in problems]
+        texts = [f"{place(p['loc'], data, path, lines, origin)}: {explain(p, data)}" for p in problems]
         for overridden, option in origin.items():  # another type has other keys
             if overridden[-1] == "type" and any(p["type"] == "extra_forbidden" for p in problems):
                 key = ".".join(map(str, overridden[:-1]))

@@ -4,11 +4,13 @@ import difflib
 import math
 import re
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
+from bnbench.config.base import ByType
 from bnbench.config.experiment import Config
 
 Location = tuple[str | int, ...]
@@ -16,30 +18,13 @@ Location = tuple[str | int, ...]
 
 def relocate(problem: Any) -> Any:
     """Move a problem that pydantic puts at a mapping to the key it is about."""
-    if problem["type"] == "key_error":
-        problem["loc"] = (*problem["loc"], *problem["ctx"]["key"].split("."))
-    elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        problem["loc"] = (*problem["loc"], "type")
+    if key := problem.get("ctx", {}).get("key"):
+        problem["loc"] = (*problem["loc"], *key.split("."))
     return problem
-
-
-def _in_data(location: Location, data: Any) -> Location:
-    """Drop what pydantic adds to a location: the tag of a union, as in norm.batch.momentum."""
-    out: list[str | int] = []
-    for key in location:
-        if isinstance(data, dict) and key not in data and data.get("type") == key:
-            continue
-        out.append(key)
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            data = None
-    return tuple(out)
 
 
 def place(location: Location, data: Any, path: Path, lines: dict[Location, int], origin: dict[Location, str]) -> str:
     """`file:line: key`, or the option that set the key."""
-    location = _in_data(location, data)
     key = ".".join(map(str, location))
     prefixes = [location[:depth] for depth in range(len(location), -1, -1)]
     option = next((origin[prefix] for prefix in prefixes if prefix in origin), None)
@@ -51,20 +36,21 @@ def place(location: Location, data: Any, path: Path, lines: dict[Location, int],
     return f"{path}: {key}"
 
 
-def _model_at(location: Location) -> tuple[type[BaseModel], dict[str, type[BaseModel]]]:
-    """The model at a pydantic location, and if a union is there, its members by tag."""
+def _model_at(location: Sequence[str | int], data: Any) -> type[BaseModel]:
+    """The model whose keys those at a location are."""
     model: type[BaseModel] = Config
-    members: dict[str, type[BaseModel]] = {}
     for key in map(str, location):
-        if key in members:
-            model, members = members[key], {}
-            continue
-        annotation: Any = model.model_fields[key].annotation
-        if isinstance(annotation, type):
-            model = annotation
-        else:
-            members = {get_args(m.model_fields["type"].annotation)[0]: m for m in get_args(annotation)}
-    return model, members
+        field, data = model.model_fields[key], data[key]
+        registry = next((part for part in field.metadata if isinstance(part, ByType)), None)
+        model = registry.kinds[data["type"]] if registry else field.annotation  # type: ignore[assignment]
+    return model
+
+
+def _keys_at(location: Sequence[str | int], data: Any) -> list[str]:
+    """The keys that a file may have at a location: those of the model there, and of the file itself `grid`."""
+    keys = list(_model_at(location, data).model_fields)
+    # `smoke` is written by --smoke into the resolved config; nobody needs to write it.
+    return keys if location else [*(key for key in keys if key != "smoke"), "grid"]
 
 
 _MUST_BE = {
@@ -76,32 +62,35 @@ _MUST_BE = {
     "list_type": "a list, as in [100, 100]",
     "finite_number": "a finite number",
     "model_type": "a mapping, as in {key: value}",
-    "model_attributes_type": "a mapping, as in {type: ...}",
+    "no_mapping_with_type": "a mapping, as in {type: ...}",
 }
 
 
-def explain(problem: Any) -> str:
-    """A pydantic problem in our words."""
+def explain(problem: Any, data: Any) -> str:
+    """A pydantic problem with `data` in our words."""
     kind, given, context = problem["type"], show(problem["input"]), problem.get("ctx", {})
     if kind == "extra_forbidden":
-        model, _ = _model_at(problem["loc"][:-1])
-        close = closest(str(problem["loc"][-1]), list(model.model_fields), cutoff=0.7)
+        *above, key = problem["loc"]
+        keys = _keys_at(above, data)
+        close = closest(str(key), keys, cutoff=0.7)
         if close:
             return f"unknown key; did you mean {close}?"
-        owner = f"of type {problem['loc'][-2]}" if "type" in model.model_fields else "here"
-        return f"unknown key; the keys {owner} are {', '.join(model.model_fields)}"
+        for part in above:
+            data = data[part]
+        owner = f"of type {data['type']}" if "type" in keys else "here"
+        return f"unknown key; the keys {owner} are {', '.join(keys)}"
     if kind == "missing":
         return "is required and missing"
-    if kind == "union_tag_not_found":
-        return f"is required; one of {', '.join(_model_at(problem['loc'][:-1])[1])}"
-    if kind in ("choice", "literal_error", "union_tag_invalid"):
-        value = context["tag"] if kind == "union_tag_invalid" else problem["input"]
-        expected = context.get("choices") or context.get("expected_tags") or context["expected"]  # as in: 2 or 'inf'
+    if kind == "type_missing":
+        return f"is required; one of {context['names']}"
+    if kind in ("choice", "literal_error"):
+        value = context.get("value", problem["input"])
+        expected = context.get("names") or context["expected"]  # as in: 2 or 'inf'
         choices = [choice.strip("'") for choice in re.split(r", | or ", expected)]
         close = closest(value, choices) if isinstance(value, str) else None
         must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
         return f"{must}; got {show(value)}{f'; did you mean {close}?' if close else ''}"
-    if kind == "model_attributes_type" and problem["input"] in list(_model_at(problem["loc"])[1]):
+    if kind == "no_mapping_with_type" and problem["input"] in context["names"]:
         return f"must be a mapping, as in {{type: {problem['input']}}}; got {given}"
     if kind in _MUST_BE:
         return f"must be {_MUST_BE[kind]}; got {given}"

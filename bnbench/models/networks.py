@@ -1,8 +1,11 @@
-"""The tutorial's two networks, for images (N, 1, 28, 28) and 10 classes. They know no YAML.
+"""The models by name, among them the tutorial's two networks. They know no YAML.
 
-A norm is placed between a layer and its activation, or after the activation, by `norm(num_features,
-spatial)`, which returns the module or None; `spatial` is () after a linear layer and (H, W) after a
-convolution.
+A model is built as `MODELS[type](shape, classes, norm, bias=..., norm_last=..., **options)`: `shape` is an
+image's (channels, height, width), the options are its config's (bnbench/config/models.py). It places a norm
+between a layer and its activation, or with `norm_last` after the activation, by `norm(num_features, spatial)`,
+which returns the module or None; `spatial` is () after a linear layer and (H, W) after a convolution. `bias` is
+that of the hidden layers. It is any module from (N, *shape) to (N, classes) whose output layer is its attribute
+`classifier`; its linear and convolution layers start by `initialize_weights`, in the order of `modules()`.
 """
 
 import math
@@ -16,8 +19,7 @@ from bnbench.randomness import generator
 
 NormFactory = Callable[[int, tuple[int, ...]], nn.Module | None]
 
-SIDE = 28  # pixels
-CLASSES = 10
+Shape = tuple[int, int, int]
 
 # In-place ReLU, as in the tutorial: no norm needs its own output for its gradient.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -32,53 +34,70 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def mlp(
-    hidden: Sequence[int], activation: str, norm: NormFactory, *, bias: bool = True, norm_last: bool = False
-) -> nn.Sequential:
-    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits.
-
-    `norm_last` puts the norm after the activation; `bias` is that of the hidden layers.
-    """
+    shape: Shape,
+    classes: int,
+    norm: NormFactory,
+    *,
+    hidden: Sequence[int],
+    activation: str,
+    bias: bool = True,
+    norm_last: bool = False,
+) -> nn.Module:
+    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits."""
     layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}  # (N, 1, 28, 28) → (N, 784)
-    width = SIDE * SIDE
+    width = math.prod(shape)
     for i, next_width in enumerate(hidden, start=1):
         layers[f"linear{i}"] = nn.Linear(width, next_width, bias)
         layers |= _norm_and_activation(i, norm(next_width, ()), activation, norm_last)
         width = next_width
-    layers["classifier"] = nn.Linear(width, CLASSES)
+    layers["classifier"] = nn.Linear(width, classes)
     return _sequential(layers)
 
 
 def cnn(
-    channels: Sequence[int], activation: str, norm: NormFactory, *, bias: bool = True, norm_last: bool = False
-) -> nn.Sequential:
+    shape: Shape,
+    classes: int,
+    norm: NormFactory,
+    *,
+    channels: Sequence[int],
+    activation: str,
+    bias: bool = True,
+    norm_last: bool = False,
+) -> nn.Module:
     """Two blocks of [convolution, norm, activation, max-pool 2], then linear → 10 logits.
 
-    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10. `norm_last` and `bias` as in `mlp`.
+    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10.
     """
+    colours, *before = shape
     first, second = channels
+    after = [size // 2 - 4 for size in before]  # of the second convolution: (10, 10)
     layers: dict[str, nn.Module | None] = {
-        "conv1": nn.Conv2d(1, first, 3, padding=1, bias=bias),  # (N, 1, 28, 28) → (N, 6, 28, 28)
-        **_norm_and_activation(1, norm(first, (28, 28)), activation, norm_last),
+        "conv1": nn.Conv2d(colours, first, 3, padding=1, bias=bias),  # (N, 1, 28, 28) → (N, 6, 28, 28)
+        **_norm_and_activation(1, norm(first, tuple(before)), activation, norm_last),
         "pool1": nn.MaxPool2d(2),  # → (N, 6, 14, 14)
         "conv2": nn.Conv2d(first, second, 5, bias=bias),  # → (N, 16, 10, 10)
-        **_norm_and_activation(2, norm(second, (10, 10)), activation, norm_last),
+        **_norm_and_activation(2, norm(second, tuple(after)), activation, norm_last),
         "pool2": nn.MaxPool2d(2),  # → (N, 16, 5, 5)
         "flatten": nn.Flatten(),
-        "classifier": nn.Linear(second * 5 * 5, CLASSES),
+        "classifier": nn.Linear(second * math.prod(size // 2 for size in after), classes),
     }
     return _sequential(layers)
+
+
+MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn}
 
 
 def _norm_and_activation(
     i: int, norm: nn.Module | None, activation: str, norm_last: bool
 ) -> dict[str, nn.Module | None]:
-    pair = {f"norm{i}": norm, f"activation{i}": ACTIVATIONS[activation]()}
-    return dict(reversed(pair.items())) if norm_last else pair
+    named = (f"norm{i}", norm), (f"activation{i}", ACTIVATIONS[activation]())
+    return dict(reversed(named) if norm_last else named)
 
 
-def hidden_layers(model: nn.Sequential) -> list[nn.Linear | nn.Conv2d]:
-    """The linear and convolution layers before the classifier."""
-    return [layer for layer in model[:-1] if isinstance(layer, nn.Linear | nn.Conv2d)]
+def hidden_layers(model: nn.Module) -> list[nn.Linear | nn.Conv2d]:
+    """The linear and convolution layers but for the classifier, in the order of `modules()`."""
+    output = set(model.get_submodule("classifier").modules())
+    return [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d) and layer not in output]
 
 
 def _sequential(layers: dict[str, nn.Module | None]) -> nn.Sequential:

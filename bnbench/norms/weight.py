@@ -65,11 +65,18 @@ def data_dependent_start(layer: nn.Module, x: Tensor) -> None:
     layer.bias.copy_(-t.mean(1) * scale)
 
 
-def start_from_data(model: nn.Sequential, images: Tensor) -> None:
-    """The data-dependent start for every weight-normalized layer of `model`, from the first on."""
-    x = images
-    with torch.no_grad():
-        for layer in model:
-            if parametrize.is_parametrized(layer, "weight"):
-                data_dependent_start(layer, x)
-            x = layer(x)
+@torch.no_grad()
+def start_from_data(model: nn.Module, images: Tensor) -> None:
+    """The data-dependent start for every weight-normalized layer of `model`, each when the images reach it."""
+
+    def start(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        hooks.pop(layer).remove()  # before the layer is called again, to see what it gives
+        data_dependent_start(layer, inputs[0])
+
+    layers = [layer for layer in model.modules() if parametrize.is_parametrized(layer, "weight")]
+    hooks = {layer: layer.register_forward_pre_hook(start) for layer in layers}
+    try:
+        model(images)
+    finally:
+        for hook in hooks.values():
+            hook.remove()

@@ -2,22 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from bnbench.config.experiment import CNNConfig, Config, MLPConfig, OptimizerConfig, SGDConfig
-from bnbench.config.norms import BatchNormConfig, NoNormConfig, WeightNormConfig
+from bnbench.config.experiment import Config, OptimizerConfig, SGDConfig
 from bnbench.data.splits import Normalized, Split, Splits, chunks, load_splits
-from bnbench.models import networks as models
-from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.models.networks import parameter_count
 from bnbench.norms.batch import precise_statistics
 from bnbench.norms.weight import start_from_data
-from bnbench.randomness import generator
+from bnbench.training.build import build_model
 from bnbench.training.engines.eager import Eager
 from bnbench.training.events import Report
 from bnbench.training.loop import evaluate, train
@@ -36,32 +32,6 @@ class Loaded:
 
 
 START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
-
-
-def build_model(config: Config) -> nn.Sequential:
-    """The model at its start, in float32 on the CPU: the same bits whatever device and dtype follow."""
-    layer_numbers = count()
-    norm = config.norm
-
-    def build_norm(num_features: int, spatial: tuple[int, ...]) -> nn.Module | None:
-        if isinstance(norm, NoNormConfig | WeightNormConfig):
-            return None
-        stream = generator(config.seed, "norm", next(layer_numbers))
-        return NORMS[norm.type][norm.implementation](num_features, spatial, generator=stream, **norm.options())
-
-    build: Callable[..., nn.Sequential]
-    if isinstance(config.model, MLPConfig):
-        build = partial(models.mlp, config.model.hidden)
-    else:
-        assert isinstance(config.model, CNNConfig)
-        build = partial(models.cnn, config.model.channels)
-    norm_last = getattr(norm, "placement", None) == "after_activation"
-    model = build(config.model.activation, build_norm, bias=config.hidden_bias, norm_last=norm_last)
-    models.initialize_weights(model, config.seed)
-    if isinstance(norm, WeightNormConfig):  # after the start, so that its direction is the other arms' start
-        for layer in models.hidden_layers(model):
-            WEIGHT_NORMS[norm.type][norm.implementation](layer)
-    return model
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -138,7 +108,9 @@ def train_together(
         first_epoch=epochs.pop() + 1 if epochs else 1,
         engine=engine,
         probes=probes,
-        before_validation=precise_over(splits.train, first.data.batch_size) if _evaluates_precisely(first) else None,
+        before_validation=precise_over(splits.train, first.data.batch_size)
+        if first.norm.evaluates_by_precise_statistics
+        else None,
     )
     try:
         for network, event in events:
@@ -158,11 +130,14 @@ def train_together(
 def _shared(config: Config) -> tuple[Any, ...]:
     """What runs that train in one loop have in common."""
     train = config.train
-    return config.data, train.epochs, config.dtype, config.device, config.threads, _evaluates_precisely(config)
-
-
-def _evaluates_precisely(config: Config) -> bool:
-    return isinstance(config.norm, BatchNormConfig) and config.norm.eval_statistics == "precise"
+    return (
+        config.data,
+        train.epochs,
+        config.dtype,
+        config.device,
+        config.threads,
+        config.norm.evaluates_by_precise_statistics,
+    )
 
 
 def precise_over(split: Split, batch_size: int) -> Callable[[nn.Module], None]:
@@ -180,14 +155,14 @@ def _about(model: nn.Module, data: Loaded, splits: Splits) -> dict[str, Any]:
             "valid_from": "train" if splits.held_out else "test",
             "held_out": splits.held_out,
         },
-        "parameters": models.parameter_count(model),
+        "parameters": parameter_count(model),
     }
 
 
-def _start(recording: Recording, model: nn.Sequential, splits: Splits) -> Network:
+def _start(recording: Recording, model: nn.Module, splits: Splits) -> Network:
     """The network at the epoch where `recording` starts, on its device."""
     config = recording.config
-    if not recording.resumed and isinstance(config.norm, WeightNormConfig) and config.norm.init == "data":
+    if not recording.resumed and config.norm.starts_from_data:
         start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
     model.to(splits.train.device, getattr(torch, config.dtype))
     network = Network(model, build_optimizer(config.train.optimizer, model), config.seed)

@@ -1,0 +1,30 @@
+"""The norms that a config may name, a family a file. No torch here.
+
+To add one: its options and their entry in NORMS of a file here, and its layer, in bnbench/norms/.
+"""
+
+import re
+
+from bnbench.config.norms import base, batch, features, relatives, weight
+from bnbench.config.norms.base import NormOptions
+
+# Looked into when a config is read, so that `register` can add to it.
+NORMS: dict[str, type[NormOptions]] = {
+    "none": base.NoNormConfig,
+    **batch.NORMS,
+    **features.NORMS,
+    **weight.NORMS,
+    **relatives.NORMS,
+}
+
+
+def register(name: str, options: type[NormOptions]) -> None:
+    """Let configs name a norm of one's own; its layer is to be NORMS[name] of bnbench.norms.
+
+    Raises ValueError where the name is taken or is none.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(f"{name!r} is not a norm's name: use small letters, digits and '_'")
+    if name in NORMS:
+        raise ValueError(f"there is a norm called {name} already")
+    NORMS[name] = options
