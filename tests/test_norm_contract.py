@@ -15,7 +15,7 @@ from bnbench.config import norms as normconfig
 from bnbench.config.load import load_config
 from bnbench.config.norms.base import NoNormConfig
 from bnbench.models.networks import hidden_layers
-from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.norms import NORMS, WEIGHT_NORMS, build
 from bnbench.training.experiment import build_model
 
 CASES = [(norm, implementation) for norm, built in NORMS.items() for implementation in built]
@@ -37,8 +37,7 @@ def layers(norm, implementation):
     for model, config in configs(norm).items():
         shape = SHAPES[model]
         stream = torch.Generator().manual_seed(5)
-        build = NORMS[norm][implementation]
-        layer = build(shape[1], shape[2:], generator=stream, **config.norm.options())
+        layer = build(norm, implementation, shape[1], shape[2:], stream, **config.norm.options())
         yield layer, 3 * torch.randn(shape, generator=torch.Generator().manual_seed(6)) + 2
 
 
@@ -46,7 +45,7 @@ def layers(norm, implementation):
 def test_features_come_first_and_options_by_name_only(norm, implementation):
     parameters = list(inspect.signature(NORMS[norm][implementation]).parameters.values())
     assert [p.name for p in parameters[:2]] == ["num_features", "spatial"] and parameters[1].default == ()
-    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:]) and "generator" in [p.name for p in parameters]
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters[2:])
     with pytest.raises(TypeError, match="epsilon"):
         NORMS[norm][implementation](6, (5, 5), epsilon=0.1)
 
@@ -80,11 +79,11 @@ def test_the_readme_names_every_option(norm):
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_its_docstring_gives_the_formulas_and_its_module_the_source(norm):
-    build = NORMS[norm]["custom"]
-    text = inspect.getdoc(build)
+    layer = NORMS[norm]["custom"]
+    text = inspect.getdoc(layer)
     assert "Training" in text and "valuation" in text and "Raises:" in text, "both formulas and what is refused"
     assert "running" in text, "what is averaged, or that nothing is"
-    module = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(build))))
+    module = ast.get_docstring(ast.parse(inspect.getsource(inspect.getmodule(layer))))
     assert "arXiv:" in module or norm == "sync_batch"
 
 

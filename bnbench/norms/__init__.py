@@ -1,15 +1,19 @@
 """Normalization layers: one family a file, a pure function with the formula, a thin module with the state.
 
-A norm is built as `NORMS[type][implementation](num_features, spatial, generator=..., **options)`:
-`num_features` is C, the size of dimension 1; `spatial` is () for vectors (N, C) and (H, W) for
-images (N, C, H, W); the options are keyword-only and a wrong one is a TypeError.
+A norm is built as `NORMS[type][implementation](num_features, spatial, **options)`: `num_features` is C,
+the size of dimension 1; `spatial` is () for vectors (N, C) and (H, W) for images (N, C, H, W); the
+options are keyword-only and a wrong one is a TypeError. A norm that draws at random has a parameter
+`generator` besides, and `build` gives it one.
 `WEIGHT_NORMS[type][implementation](layer)` normalizes a linear or convolution layer's weights in place.
-To add one: a file here, a line in NORMS, a model in bnbench/config/norms.py, a config in configs/norms/;
-the contract suite, `bnbench verify` and the README's table ask for the rest.
+To add a norm: a file here, its entry in NORMS, and its options with their entry in bnbench/config/norms/.
+`NORMS[type] = {"custom": ...}` and `bnbench.config.norms.register` add one at run time.
 """
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import nn
 
 from bnbench.norms.batch import BatchNorm, builtin_batch_norm
@@ -44,3 +48,18 @@ NORMS: dict[str, dict[str, Callable[..., nn.Module]]] = {
 WEIGHT_NORMS: dict[str, dict[str, Callable[[nn.Linear | nn.Conv2d], None]]] = {
     "weight": {"custom": custom_weight_norm, "builtin": builtin_weight_norm},
 }
+
+
+def build(
+    norm: str,
+    implementation: str,
+    num_features: int,
+    spatial: tuple[int, ...],
+    generator: torch.Generator,
+    **options: Any,
+) -> nn.Module:
+    """A norm of activations as a layer; `generator` is for those that draw at random."""
+    builder = NORMS[norm][implementation]
+    if "generator" in inspect.signature(builder).parameters:
+        options["generator"] = generator
+    return builder(num_features, spatial, **options)

@@ -96,7 +96,6 @@ class GeneralizedBatchNorm(ChannelNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, {"center": 0, "squared_deviation": 1}, momentum=momentum, affine=affine)
         self.eps = eps

@@ -8,11 +8,10 @@ from bnbench.norms.batch import BatchNorm
 
 def ghost_batches(x: Tensor, size: int) -> tuple[Tensor, ...]:
     """`x` (N, ...) cut along the batch into parts of `size`; a last part of one image joins the part before it."""
-    whole, rest = divmod(len(x), size)
-    sizes = [size] * whole + [rest] * (rest > 0 or not whole)
-    if whole and rest == 1:
-        sizes[-2:] = [size + 1]
-    return torch.split(x, sizes)
+    parts = torch.split(x, size)
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
+        return (*parts[:-2], x[-size - 1 :])
+    return parts
 
 
 class GhostBatchNorm(BatchNorm):
@@ -43,7 +42,6 @@ class GhostBatchNorm(BatchNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, spatial, eps=eps, momentum=momentum, affine=affine)
         self.virtual_batch_size = virtual_batch_size

@@ -55,7 +55,6 @@ class GroupNorm(nn.Module):
         num_groups: int,
         eps: float = 1e-5,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         if num_features % num_groups:
@@ -104,7 +103,6 @@ class InstanceNorm(nn.Module):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
@@ -147,7 +145,6 @@ def builtin_group_norm(
     num_groups: int,
     eps: float = 1e-5,
     affine: bool = True,
-    generator: torch.Generator | None = None,
 ) -> nn.GroupNorm:
     """torch.nn.GroupNorm."""
     return nn.GroupNorm(num_groups, num_features, eps, affine)
@@ -161,7 +158,6 @@ def builtin_instance_norm(
     momentum: float = 0.1,
     affine: bool = False,
     track_running_stats: bool = False,
-    generator: torch.Generator | None = None,
 ) -> nn.InstanceNorm2d:
     """torch.nn.InstanceNorm2d."""
     return nn.InstanceNorm2d(num_features, eps, momentum, affine, track_running_stats)

@@ -44,7 +44,6 @@ class MeanOnlyBatchNorm(ChannelNorm):
         *,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, {"mean": 0}, momentum=momentum, affine=affine)
 
@@ -80,7 +79,6 @@ class VarianceOnlyBatchNorm(ChannelNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, {"var": 1}, momentum=momentum, affine=affine)
         self.eps = eps

@@ -59,7 +59,6 @@ class LayerNorm(nn.Module):
         *,
         eps: float = 1e-5,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.eps = (num_features, *spatial), eps
@@ -96,7 +95,6 @@ class RMSNorm(nn.Module):
         *,
         eps: float | None = None,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.eps = (num_features, *spatial), eps
@@ -118,7 +116,6 @@ def builtin_layer_norm(
     *,
     eps: float = 1e-5,
     affine: bool = True,
-    generator: torch.Generator | None = None,
 ) -> nn.LayerNorm:
     """torch.nn.LayerNorm over (num_features, *spatial)."""
     return nn.LayerNorm([num_features, *spatial], eps, affine)
@@ -130,7 +127,6 @@ def builtin_rms_norm(
     *,
     eps: float | None = None,
     affine: bool = True,
-    generator: torch.Generator | None = None,
 ) -> nn.RMSNorm:
     """torch.nn.RMSNorm over (num_features, *spatial)."""
     return nn.RMSNorm([num_features, *spatial], eps, affine)

@@ -50,7 +50,9 @@ def divide_by_norm(
     return scale_and_shift((x - per_channel(mean, x)) / (per_channel(norm, x) + eps), weight, bias)
 
 
-class _LpBatchNorm(ChannelNorm):
+class _DeviationNorm(ChannelNorm):
+    """Divides by `norm`, the second of the statistics."""
+
     eps: float
 
     def normalize(self, x: Tensor, *statistics: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class _LpBatchNorm(ChannelNorm):
         return divide_by_norm(x, mean, norm, self.weight, self.bias, self.eps)
 
 
-class L1BatchNorm(_LpBatchNorm):
+class L1BatchNorm(_DeviationNorm):
     """Batch normalization by the mean absolute deviation.
 
     Training:    y = γ (x - μ_B) / (c s_B + ε) + β,  s_B = 1/m Σ |x - μ_B|
@@ -87,7 +89,6 @@ class L1BatchNorm(_LpBatchNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, {"mean": 0, "deviation": 1}, momentum=momentum, affine=affine)
         self.eps = eps
@@ -98,7 +99,7 @@ class L1BatchNorm(_LpBatchNorm):
         return mean, self.factor * deviation
 
 
-class LpBatchNorm(_LpBatchNorm):
+class LpBatchNorm(_DeviationNorm):
     """Batch normalization by the average ℓp norm, p = 2 or ∞.
 
     Training:    y = γ (x - μ_B) / (D_B + ε) + β,  D_B = (1/m Σ |x - μ_B|ᵖ)^(1/p), or max |x - μ_B| for ∞
@@ -127,7 +128,6 @@ class LpBatchNorm(_LpBatchNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, {"mean": 0, "deviation": 1}, momentum=momentum, affine=affine)
         self.eps = eps

@@ -79,7 +79,6 @@ class BatchRenorm(ChannelNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.01,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, {"mean": 0, "std": 1}, momentum=momentum, affine=affine)
         self.eps = eps

@@ -57,7 +57,6 @@ class SyncBatchNorm(BatchNorm):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
-        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(num_features, spatial, eps=eps, momentum=momentum, affine=affine)
 
@@ -80,7 +79,6 @@ def builtin_sync_batch_norm(
     eps: float = 1e-5,
     momentum: float | None = 0.1,
     affine: bool = True,
-    generator: torch.Generator | None = None,
 ) -> nn.SyncBatchNorm:
     """torch.nn.SyncBatchNorm: on GPUs over all processes, elsewhere without a group."""
     return nn.SyncBatchNorm(num_features, eps, momentum, affine)

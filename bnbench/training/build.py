@@ -4,10 +4,10 @@ from itertools import count
 
 from torch import nn
 
+from bnbench import norms
 from bnbench.config.catalog import DATASETS
 from bnbench.config.experiment import Config
 from bnbench.models.networks import MODELS, hidden_layers, initialize_weights
-from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.randomness import generator
 
 
@@ -20,7 +20,7 @@ def build_model(config: Config) -> nn.Module:
         if norm.changes != "activations":
             return None
         stream = generator(config.seed, "norm", next(layer_numbers))
-        return NORMS[norm.type][norm.builder](num_features, spatial, generator=stream, **norm.options())
+        return norms.build(norm.type, norm.builder, num_features, spatial, stream, **norm.options())
 
     data = DATASETS[config.data.dataset]
     model = MODELS[config.model.type](
@@ -34,5 +34,5 @@ def build_model(config: Config) -> nn.Module:
     initialize_weights(model, config.seed)
     if norm.changes == "weights":  # after the start, so that its direction is the other arms' start
         for layer in hidden_layers(model):
-            WEIGHT_NORMS[norm.type][norm.builder](layer)
+            norms.WEIGHT_NORMS[norm.type][norm.builder](layer)
     return model

@@ -59,9 +59,9 @@ class Subject:
 def build(norm: str, case: Case, dtype: torch.dtype = torch.float64) -> nn.Module:
     """The custom layer for `case`, with γ and β drawn at random so that no gradient is special."""
     stream = torch.Generator().manual_seed(1)
-    layer = norms.NORMS[norm]["custom"](
-        case.shape[1], case.shape[2:], generator=stream, affine=case.affine, **case.options
-    ).to(dtype)
+    layer = norms.build(norm, "custom", case.shape[1], case.shape[2:], stream, affine=case.affine, **case.options).to(
+        dtype
+    )
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=stream, dtype=dtype))
