@@ -1,5 +1,8 @@
 """A norm that is added at run time: configs name it, it trains, and those that do not know it still read its runs."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import Field
@@ -52,6 +55,49 @@ def test_a_norm_registered_at_run_time_trains_and_is_compared(bnbench, tiny, own
     assert result.exit_code == 0, result.stderr
     assert bnbench("run", tiny, "--set", "norm={type: none}", "--set", "seeds=0..1", "--name", "none").exit_code == 0
     assert "mine" in bnbench("compare", "results").stdout
+
+
+def test_where_it_is_not_known_its_runs_are_compared_under_the_digest_they_have(bnbench, tiny, own):
+    """Against the very comparison that the process makes that knows it."""
+    for name, norm in (("mine", "{type: scale, power: 0.5}"), ("none", "{type: none}")):
+        arguments = ("--set", f"norm={norm}", "--seeds", "0..2", "--name", name)
+        assert bnbench("run", tiny, *arguments).exit_code == 0
+    commands = [
+        ("compare", "results", "--format", "json"),
+        ("compare", "results"),
+        ("diff", "results/mine", "results/none"),
+        ("show", "results/mine/seed-0"),
+    ]
+    known = [bnbench(*command) for command in commands]
+    own()
+    unknown = [bnbench(*command) for command in commands]
+    for with_it, without in zip(known, unknown, strict=True):
+        assert without.exit_code == 0, without.stderr
+        assert (without.stdout, without.stderr) == (with_it.stdout, with_it.stderr)
+    (group,) = json.loads(unknown[0].stdout)["groups"]
+    digests = {arm["arm"]: arm["digest"] for arm in group["arms"]}
+    (run,) = {json.loads(path.read_text())["digest"] for path in Path("results/mine").rglob("run.json")}
+    assert digests["mine"] == run
+    assert bnbench("report", "results").exit_code == 0
+    assert "scale" in Path("report.html").read_text()
+    again = bnbench("run", "results/mine/seed-0/config.yaml")
+    assert again.exit_code == 2 and "norm.type: must be one of none, batch" in again.stderr
+    other = bnbench("run", tiny, "--set", "norm={type: none}", "--name", "mine")
+    assert other.exit_code == 3 and "norm.type is scale there, none here" in other.stderr
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, "x" * 201, "a\x1b[2J", float("inf")])
+def test_what_no_config_holds_is_not_kept(bnbench, tiny, own, value):
+    assert bnbench("run", tiny, "--set", "norm={type: scale}", "--name", "mine").exit_code == 0
+    own()
+    path = Path("results/mine/seed-0/run.json")
+    about = json.loads(path.read_text())
+    about["config"]["norm"]["power"] = value
+    path.write_text(json.dumps(about))
+    result = bnbench("compare", "results")
+    assert result.exit_code == 0 and "mine: its settings are not known" in " ".join(
+        result.stdout.split() + result.stderr.split()
+    )
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def _config(arm: Arm, notes: list[Note]) -> dict[str, Any]:
     """The settings of an arm, flat, from the first of its runs; a run that does not tell them is named."""
     folder = arm.runs()[0].path
     try:
-        config = Config.model_validate(run_config(folder))
+        config = Config.of_run(run_config(folder))
     except ResultsError as error:
         notes.append(Note(Kind.SETTINGS, f"{arm.label}: its settings are not known: {error}"))
         return {}
@@ -192,7 +192,7 @@ def _config(arm: Arm, notes: list[Note]) -> dict[str, Any]:
         text = f"{arm.label}: its settings are not known: {folder} holds no config that can be read"
         notes.append(Note(Kind.SETTINGS, text))
         return {}
-    if config.digest() != arm.digest:
+    if config.known and config.digest() != arm.digest:
         text = f"{arm.label}: the config in {folder} is not the one that run.json gives the digest of"
         notes.append(Note(Kind.SETTINGS, text))
     return flat(config.arm())

@@ -3,6 +3,8 @@
 A registry is a dict that is looked into when a config is read, so what is added to it later counts as well.
 """
 
+import re
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,11 +39,34 @@ def one_of(names: Collection[str]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+READING = object()  # the context of a config that is read back from a run
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,99}")
+
+
+def plain(value: Any) -> Any:
+    """A mapping of names to plain values, as every config has them. Raises ValueError for anything else."""
+    for key, setting in value.items():
+        parts = setting if isinstance(setting, list) and len(setting) <= 100 else [setting]
+        if not isinstance(key, str) or not _KEY.fullmatch(key) or not all(map(_is_plain, parts)):
+            raise ValueError("has a key or a value that no config has")
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= 200 and value.isprintable()
+    return value is None or (isinstance(value, int | float) and abs(value) <= sys.float_info.max)
+
+
 @dataclass(frozen=True)
 class ByType:
-    """A mapping whose `type` names one of `kinds`; its other keys are those of that kind."""
+    """A mapping whose `type` names one of `kinds`; its other keys are those of that kind.
+
+    In a run on disk (`context=READING`) another type is no mistake: it is kept as an `unknown`, where there is one.
+    """
 
     kinds: Mapping[str, type[Strict]]
+    unknown: type[Strict] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_before_validator_function(self.read, handler(source))
@@ -55,6 +80,8 @@ class ByType:
             raise PydanticCustomError("type_missing", "is required", {"names": ", ".join(self.kinds), "key": "type"})
         kind = value["type"]
         if not isinstance(kind, str) or kind not in self.kinds:
+            if self.unknown and info.context is READING:
+                return self.unknown.model_validate(value)
             raise _no_choice(self.kinds, kind, key="type")
         return self.kinds[kind].model_validate(value, context=info.context)
 

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from bnbench.config.base import ByType, Strict, key_error, one_of
+from bnbench.config.base import READING, ByType, Strict, key_error, one_of
 from bnbench.config.catalog import DATASETS
-from bnbench.config.models import MODELS, ModelConfig
+from bnbench.config.models import MODELS, ModelConfig, UnknownModel
 from bnbench.config.norms import NORMS
-from bnbench.config.norms.base import NoNormConfig, NormOptions, Use
+from bnbench.config.norms.base import NoNormConfig, NormOptions, UnknownNorm, Use
 
 # Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
@@ -70,8 +70,8 @@ class Config(Strict):
 
     name: str
     data: DataConfig = DataConfig()
-    model: Annotated[SerializeAsAny[ModelConfig], ByType(MODELS)]
-    norm: Annotated[SerializeAsAny[NormOptions], ByType(NORMS)] = NoNormConfig(type="none")
+    model: Annotated[SerializeAsAny[ModelConfig], ByType(MODELS, UnknownModel)]
+    norm: Annotated[SerializeAsAny[NormOptions], ByType(NORMS, UnknownNorm)] = NoNormConfig(type="none")
     train: TrainConfig
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(1, ge=1, le=1_024)  # part of the run: the thread count changes the last bits
@@ -98,6 +98,8 @@ class Config(Strict):
         data, images = self.data, self._training_images()
         if data.batch_size > images:
             raise key_error("data.batch_size", f"{data.batch_size:,} is more than the {images:,} training images")
+        if isinstance(self.model, UnknownModel):
+            return self
         self.norm.refuse(
             Use(
                 features=self.model.features(),
@@ -130,6 +132,16 @@ class Config(Strict):
                 of = left if held_out else f"of {data.dataset}"
                 raise key_error(f"data.{key}", f"{limit:,} is more than the {images:,} images {of}")
         return data.train_limit or training
+
+    @classmethod
+    def of_run(cls, config: Any) -> Self:
+        """The config of a run on disk; a norm or a model that is not known here is kept as plain data."""
+        return cls.model_validate(config, context=READING)
+
+    @property
+    def known(self) -> bool:
+        """Whether its norm and model are known here; without, its digest cannot be told."""
+        return not isinstance(self.norm, UnknownNorm) and not isinstance(self.model, UnknownModel)
 
     @property
     def _bias(self) -> bool | Literal["auto"]:

@@ -6,9 +6,9 @@ To add a model: a class here and its entry in MODELS; a builder and its entry in
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from bnbench.config.base import Strict
+from bnbench.config.base import Strict, plain
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
 
@@ -38,6 +38,14 @@ class ModelConfig(Strict):
     def options(self) -> dict[str, Any]:
         """The keyword arguments of its builder, but for `bias`, which the norm has a say in."""
         return self.model_dump(exclude={"type", "bias"})
+
+
+class UnknownModel(ModelConfig):
+    """The model of a run on disk that is not known here, as its config has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    _plain = model_validator(mode="before")(plain)
 
 
 class MLPConfig(ModelConfig):

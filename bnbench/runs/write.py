@@ -57,7 +57,7 @@ def existing_status(folder: Path, config: Config) -> str | None:
     if not (folder / "run.json").exists():  # the first thing to be removed, the last to be written
         return None
     try:
-        there = Config.model_validate(run_config(folder)).arm()  # a key newer than the run takes its default
+        there = Config.of_run(run_config(folder)).arm()  # a key newer than the run takes its default
         run = read_run(folder)
     except (ResultsError, ValidationError) as error:
         reason = f": {error}" if isinstance(error, ResultsError) else ""

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from bnbench.config.base import Strict, key_error
+from bnbench.config.base import Strict, key_error, plain
 
 Epsilon = Annotated[float, Field(ge=1e-30, le=1)]  # less is 0 in float32, or as good as
 Momentum = Annotated[float | None, Field(ge=0, le=1)]
@@ -75,6 +75,14 @@ class NormOptions(Strict):
 
 class NoNormConfig(NormOptions):
     """No norm."""
+
+
+class UnknownNorm(NormOptions):
+    """The norm of a run on disk that is not known here, as its config has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    _plain = model_validator(mode="before")(plain)
 
 
 class ActivationNormConfig(NormOptions):
