@@ -15,6 +15,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from bnbench.config.load import load_config
+from bnbench.config.norms import NORMS as NORM_OPTIONS
 from bnbench.data import datasets
 from bnbench.verify import names, verify
 from bnbench.verify.rows import Row
@@ -65,6 +67,17 @@ def _no_other_data(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def mnist5k(data_folder: Path) -> datasets.Dataset:
     return datasets.load("mnist5k", data_folder)[0]
+
+
+def required_options(norm: str) -> dict[str, object]:
+    """The options without a default of a norm, as its shipped config gives them."""
+    required = [name for name, field in NORM_OPTIONS[norm].model_fields.items() if field.is_required()]
+    path = next(iter(sorted((REPOSITORY / "configs" / "norms").glob(f"*_{norm}.yaml"))), None)
+    shipped = load_config(path).norm if path else None
+    assert shipped or required == ["type"], (
+        f"{norm} has options without a default, so it needs a config in configs/norms"
+    )
+    return {name: getattr(shipped, name) for name in required if name != "type"}
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 
 from bnbench.config.experiment import NAME, Config, parse_seeds
 from bnbench.config.load import load_config, load_configs
+from bnbench.config.norms import NORMS
 from bnbench.errors import ConfigError
 
-NORM_TYPES = (
-    "none, batch, layer, instance, group, rms, weight, l1_batch, lp_batch, generalized_batch, batch_renorm,"
-    " ghost_batch, noisy_batch, sync_batch, mean_only_batch, variance_only_batch"
-)
+NORM_TYPES = ", ".join(NORMS)
 
 GOOD = """\
 name: good

@@ -4,31 +4,40 @@ import ast
 import copy
 import inspect
 import re
+from contextlib import suppress
 
 import pytest
 import torch
-from conftest import REPOSITORY
+import yaml
+from conftest import REPOSITORY, required_options
 from torch import nn
 
 from bnbench import verify
 from bnbench.config import norms as normconfig
 from bnbench.config.load import load_config
 from bnbench.config.norms.base import NoNormConfig
+from bnbench.errors import ConfigError
 from bnbench.models.networks import hidden_layers
 from bnbench.norms import NORMS, WEIGHT_NORMS, build
 from bnbench.training.experiment import build_model
 
 CASES = [(norm, implementation) for norm, built in NORMS.items() for implementation in built]
 WEIGHT_CASES = [(norm, implementation) for norm, built in WEIGHT_NORMS.items() for implementation in built]
+README_NORMS = set(re.findall(r"^\| `([a-z_0-9]+)` \| ", (REPOSITORY / "README.md").read_text(), flags=re.M))
+README_NORMS &= {*NORMS, *WEIGHT_NORMS}
 SHAPES = {"mlp": (8, 100), "cnn": (8, 6, 5, 5)}
 
 
 def configs(norm):
-    """The shipped configs of a norm, by model: where it is defined."""
+    """A norm's configs by model, where it is defined: the shipped ones, or where none is, those of its defaults."""
     folder = REPOSITORY / "configs" / "norms"
     paths = {model: folder / f"{model}_{norm}.yaml" for model in SHAPES}
     found = {model: load_config(path) for model, path in paths.items() if path.exists()}
-    assert found, f"{norm} needs a config in configs/norms"
+    for model in () if found else SHAPES:
+        with suppress(ConfigError):
+            settings = yaml.safe_dump({"type": norm, **required_options(norm)})
+            found[model] = load_config(folder / f"{model}_none.yaml", [f"norm={settings}"])
+    assert found, f"{norm} is defined in no network"
     return found
 
 
@@ -55,21 +64,30 @@ def test_the_config_offers_the_options_with_the_same_defaults(norm, implementati
     model = normconfig.NORMS[norm]
     parameters = inspect.signature(NORMS[norm][implementation]).parameters
     options = {name: p.default for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != "generator"}
-    required = {"num_groups": 2, "virtual_batch_size": 4, "p": 2, "pair": "midrange"}
-    given = {name: required[name] for name, default in options.items() if default is inspect.Parameter.empty}
+    given = required_options(norm)
+    assert given.keys() == {name for name, default in options.items() if default is inspect.Parameter.empty}
     settings = model.model_validate({"type": norm, **given}).options()
     assert settings == {name: given.get(name, default) for name, default in options.items()}
     assert implementation in re.findall(r"'(\w+)'", str(model.model_fields["implementation"].annotation))
 
 
-@pytest.mark.parametrize("norm", [*NORMS, *WEIGHT_NORMS])
-def test_every_norm_of_the_registry_has_a_config_a_row_in_the_readme_and_checks(norm):
-    assert configs(norm)
-    assert f"\n| `{norm}` |" in (REPOSITORY / "README.md").read_text()
+def test_every_norm_has_options_and_a_layer_or_weights():
+    """Two registries, of which the configs' is read without torch, name the same norms."""
+    assert set(normconfig.NORMS) == {"none", *NORMS, *WEIGHT_NORMS}
+    for norm, options in normconfig.NORMS.items():
+        where = "weights" if norm in WEIGHT_NORMS else "activations" if norm in NORMS else "nothing"
+        assert options.changes == where
+
+
+@pytest.mark.parametrize("norm", sorted(set(verify.names()) | README_NORMS))
+def test_every_norm_with_a_reference_or_a_row_in_the_readme_has_all_the_rest(norm):
+    """A norm may come without them. One that is shown is verified, and one that is verified is shown."""
+    assert (REPOSITORY / "configs" / "norms" / f"cnn_{norm}.yaml").exists()
+    assert norm in README_NORMS
     assert norm in verify.names() and len(list(verify._checks(norm))) >= 7
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", sorted(README_NORMS & set(NORMS)))
 def test_the_readme_names_every_option(norm):
     row, *_ = re.findall(rf"^\| `{norm}` \|.*$", (REPOSITORY / "README.md").read_text(), flags=re.M)
     own = set(normconfig.NORMS[norm].model_fields) - {"type", "implementation", "placement"}

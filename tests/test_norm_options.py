@@ -1,10 +1,14 @@
 """Norms from YAML: what is refused when the config is read, and what placement, bias, statistics and starts do."""
 
+import json
+
 import pytest
 import torch
+from conftest import required_options
 from torch import nn
 
 from bnbench.config.load import load_config
+from bnbench.config.norms import NORMS as NORM_OPTIONS
 from bnbench.data.splits import Split
 from bnbench.errors import ConfigError
 from bnbench.norms import NORMS
@@ -95,14 +99,23 @@ def test_what_is_not_defined_is_refused(config, model, norm, problem):
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_a_batch_of_one_vector_is_refused_by_those_that_need_more(config, norm):
-    options = {"group": ", num_groups: 2", "ghost_batch": ", virtual_batch_size: 1", "lp_batch": ", p: 2"}
-    text = f"{{type: {norm}{options.get(norm, ', pair: midrange' if norm == 'generalized_batch' else '')}}}"
-    if norm in ("layer", "group", "rms"):
-        config(MLP, text, "data.batch_size=1")
-    else:
+    text = json.dumps({"type": norm, **required_options(norm)} | ({"virtual_batch_size": 1} if "ghost" in norm else {}))
+    if NORM_OPTIONS[norm].needs_batch or not takes(config, MLP, text):
         with pytest.raises(ConfigError):
             config(MLP, text, "data.batch_size=1")
-    config(CNN, text, "data.batch_size=1")  # an image has many values a channel
+    else:
+        config(MLP, text, "data.batch_size=1")
+    assert takes(config, CNN, text) == takes(
+        config, CNN, text, "data.batch_size=1"
+    )  # an image has many values a channel
+
+
+def takes(config, *arguments):
+    """Whether a config is accepted."""
+    try:
+        return bool(config(*arguments))
+    except ConfigError:
+        return False
 
 
 @pytest.mark.parametrize("model", [MLP, CNN])
@@ -223,10 +236,10 @@ def test_sync_batch_in_one_process_is_batch_to_the_last_bit(config, mnist5k):
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_every_norm_starts_from_the_same_weights(config, norm):
-    options = {"group": ", num_groups: 2", "ghost_batch": ", virtual_batch_size: 4", "lp_batch": ", p: 2"}
-    options["generalized_batch"] = ", pair: midrange"
-    plain = build_model(config(CNN, "{type: none}")).state_dict()
-    normed = build_model(config(CNN, f"{{type: {norm}{options.get(norm, '')}}}")).state_dict()
+    text = json.dumps({"type": norm, **required_options(norm)})
+    model = CNN if takes(config, CNN, text) else MLP
+    plain = build_model(config(model, "{type: none}")).state_dict()
+    normed = build_model(config(model, text)).state_dict()
     assert all(torch.equal(value, normed[name]) for name, value in plain.items())
 
 

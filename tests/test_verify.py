@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import bnbench as bnbench_package
-from bnbench.norms import NORMS, WEIGHT_NORMS
-from bnbench.verify import processes
+from bnbench.norms import NORMS
+from bnbench.verify import names, processes
 from bnbench.verify.rows import Errors, Row
 
 # Checks with a tolerance of their own, and why: the README says it too.
@@ -32,19 +32,19 @@ def test_everything_passes_at_the_promised_tolerance(verified):
 
 
 def test_every_norm_goes_through_every_check_in_both_dtypes(verified):
-    for norm in NORMS:
+    for norm in set(NORMS) & set(names()):
         checks = {(row.check, row.dtype) for row in verified if row.norm == norm}
         assert {check for check, _ in checks} >= EVERY
         assert {dtype for check, dtype in checks if check == "training output"} == {"float64", "float32"}
         if "batch" in norm:
             assert {check for check, _ in checks} >= {"running statistics", "one value refused"}
-    assert {row.norm for row in verified} == {*NORMS, *WEIGHT_NORMS}
+    assert {row.norm for row in verified} == set(names())
     assert len({(row.norm, row.check, row.dtype) for row in verified}) == len(verified) > 350
 
 
 def test_the_errors_are_real_numbers_and_not_zeros(verified):
     """Rounding leaves its trace: a comparison of a thing with itself would be 0 everywhere."""
-    for norm in [*NORMS, *WEIGHT_NORMS]:
+    for norm in names():
         training = [row for row in verified if row.norm == norm and row.check == "training output"]
         assert all(row.absolute > 0 for row in training), norm
 
@@ -123,6 +123,16 @@ def test_an_unknown_norm_is_refused_with_the_choices(bnbench):
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr.startswith("bnbench: there is no norm called 'bacth'; did you mean batch?\n")
     assert "bnbench: the norms are batch, layer, " in result.stderr
+
+
+def test_a_norm_without_a_reference_is_named_and_not_verified(bnbench, monkeypatch):
+    monkeypatch.setitem(NORMS, "mine", NORMS["rms"])
+    result = bnbench("verify", "rms", "mine")
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("bnbench: mine has no reference to be held against; ")
+    monkeypatch.setattr("bnbench.verify.verify", lambda chosen: iter(()))
+    result = bnbench("verify")
+    assert result.exit_code == 0 and "not verified, having no reference: mine\n" in result.stderr
 
 
 def test_files_of_the_current_folder_stand_for_no_module(tmp_path, monkeypatch):

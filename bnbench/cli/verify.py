@@ -27,7 +27,7 @@ def verify(
     """
     with stop_at_once():
         from bnbench import console
-        from bnbench.verify import choose, verify
+        from bnbench.verify import choose, verify, without_reference
         from bnbench.verify.table import print_json, print_table
         from bnbench.verify.worked import examples
 
@@ -42,6 +42,8 @@ def verify(
     else:
         print_table(rows, examples() if "batch" in chosen else [], console.stdout())
     failed = [f"{row.norm} {row.check} ({row.dtype})" for row in rows if not row.passed]
+    if not norms and (left_out := without_reference()):
+        console.say(f"not verified, having no reference: {', '.join(left_out)}")
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(rows)} checks failed: {', '.join(failed)}")
     console.say(f"{len(rows)} checks, all passed")

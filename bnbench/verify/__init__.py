@@ -27,15 +27,29 @@ TOLERANCES = {
 
 
 def names() -> list[str]:
-    """Every norm that there is to verify."""
+    """Every norm that there is a reference for."""
+    return [norm for norm in _built() if norm in SUBJECTS or norm in weights.NORMS]
+
+
+def without_reference() -> list[str]:
+    """The norms that can be trained and not verified."""
+    return [norm for norm in _built() if norm not in names()]
+
+
+def _built() -> list[str]:
     return [*norms.NORMS, *norms.WEIGHT_NORMS]
 
 
 def choose(wanted: Sequence[str]) -> list[str]:
-    """The norms called `wanted`, each once; all for none. Raises ConfigError for a name that is no norm's."""
+    """The norms called `wanted`, each once; all for none.
+
+    Raises ConfigError for a name that is no norm's, or a norm's that has no reference.
+    """
     problems = []
     for name in dict.fromkeys(wanted):
-        if name not in names():
+        if name in without_reference():
+            problems.append(f"{name} has no reference to be held against; give it one in bnbench/verify/subjects.py")
+        elif name not in names():
             close = difflib.get_close_matches(name, names(), n=1)
             problems.append(f"there is no norm called {name!r}{f'; did you mean {close[0]}?' if close else ''}")
     if problems:
@@ -52,7 +66,7 @@ def verify(chosen: Sequence[str]) -> Iterator[Row]:
 
 
 def _checks(norm: str) -> Iterator[tuple[str, Callable[[torch.dtype], Found]]]:
-    if norm in norms.WEIGHT_NORMS:
+    if norm in weights.NORMS:
         yield from weights.CHECKS.items()
         return
     subject = SUBJECTS[norm]
