@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bnbench.config.experiment import NAME, Config, parse_seeds
 from bnbench.config.load import load_config, load_configs
+from bnbench.config.models import MODELS
 from bnbench.config.norms import NORMS
 from bnbench.errors import ConfigError
 
@@ -61,7 +62,7 @@ def test_all_problems_of_all_files_come_at_once(write):
         load_configs([first, second])
     lines = str(error.value).replace(f"{first.parent}/", "").split("\n")
     assert lines == [
-        "first.yaml:1: model.type: must be one of mlp, cnn; got 'mpl'; did you mean mlp?",
+        f"first.yaml:1: model.type: must be one of {', '.join(MODELS)}; got 'mpl'; did you mean mlp?",
         "first.yaml:2: norm: must be a mapping, as in {type: ...}; got 'no'",
         "first.yaml:3: train.epochs: must be a whole number; got 1.5",
         "first.yaml:3: train.optimizer.type: is required; one of sgd, adam",
@@ -197,6 +198,12 @@ def test_overrides_change_the_config_and_its_name(write):
     [
         ("train.optimizer.lr=0", "--set train.optimizer.lr=0: train.optimizer.lr: must be greater than 0; got 0"),
         ("model.hidden=[0]", "--set model.hidden=[0]: model.hidden.0: must be greater than or equal to 1; got 0"),
+        ("gird={}", "--set gird={}: gird: unknown key; did you mean grid?"),
+        (
+            "x=1",
+            "--set x=1: x: unknown key; the keys here are name, data, model, norm, train, device, threads, dtype,"
+            " seeds, grid",
+        ),
         ("train.lr=0.5", "--set train.lr=0.5: train.lr: unknown key; the keys here are epochs, optimizer"),
         ("lr", "--set lr: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5"),
         ("name.x=1", "--set name.x=1: name is not a mapping in the file"),

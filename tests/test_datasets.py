@@ -349,5 +349,5 @@ def test_fetching_an_unknown_dataset_names_those_there_are(bnbench):
     result = bnbench("data", "fetch", "mnits")
     assert result.exit_code == 2 and result.stdout == ""
     assert result.stderr == (
-        "bnbench: there is no dataset called 'mnits'; the datasets are mnist, fashion_mnist, kmnist, mnist5k\n"
+        f"bnbench: there is no dataset called 'mnits'; the datasets are {', '.join(datasets.names())}\n"
     )

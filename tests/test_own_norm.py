@@ -114,6 +114,13 @@ def test_its_options_are_checked_like_any(bnbench, tiny, own, norm, problem):
     assert result.exit_code == 2 and problem in result.stderr
 
 
+def test_options_without_a_layer_are_a_sentence(bnbench, tiny, own):
+    del NORMS["scale"]
+    result = bnbench("run", tiny, "--set", "norm={type: scale}")
+    assert result.exit_code == 3
+    assert "scale has options and nothing that builds it; its entry is missing in bnbench/norms/" in result.stderr
+
+
 def test_it_refuses_the_networks_that_it_cannot_normalize(bnbench, tiny, own):
     result = bnbench("run", tiny, "--set", "norm={type: scale}", "--set", "model={type: cnn}")
     assert result.exit_code == 2 and "norm.type: scale takes vectors" in result.stderr

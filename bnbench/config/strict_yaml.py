@@ -14,7 +14,7 @@ import yaml
 MAX_NODES = 10_000  # counted with aliases expanded, so a "billion laughs" file is refused
 MAX_DEPTH = 50
 
-Path = tuple[str | int, ...]
+Location = tuple[str | int, ...]
 
 
 class YamlError(Exception):
@@ -52,10 +52,10 @@ def _scalar(node: yaml.ScalarNode) -> Any:
 
 class _Reader:
     def __init__(self) -> None:
-        self.lines: dict[Path, int] = {}
+        self.lines: dict[Location, int] = {}
         self.nodes = 0
 
-    def build(self, node: yaml.Node, path: Path) -> Any:
+    def build(self, node: yaml.Node, path: Location) -> Any:
         line = node.start_mark.line + 1
         self.nodes += 1
         if self.nodes > MAX_NODES:
@@ -70,7 +70,7 @@ class _Reader:
         assert isinstance(node, yaml.ScalarNode)
         return _scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Location) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -104,7 +104,7 @@ def dump(value: Any) -> str:
     return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120)
 
 
-def parse(text: str) -> tuple[Any, dict[Path, int]]:
+def parse(text: str) -> tuple[Any, dict[Location, int]]:
     """Parse one YAML document; return the data and the line of every path in it.
 
     Raises YamlError for anything that is not one well-formed, bounded, untagged document.

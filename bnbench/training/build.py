@@ -1,5 +1,6 @@
 """A config's model at its start: the network, with its norms, and its weights."""
 
+from collections.abc import Container
 from itertools import count
 
 from torch import nn
@@ -13,6 +14,7 @@ from bnbench.randomness import generator
 
 def build_model(config: Config) -> nn.Module:
     """The model at its start, in float32 on the CPU: the same bits whatever device and dtype follow."""
+    _refuse_unbuilt(config)
     layer_numbers = count()
     norm = config.norm
 
@@ -36,3 +38,15 @@ def build_model(config: Config) -> nn.Module:
         for layer in hidden_layers(model):
             norms.WEIGHT_NORMS[norm.type][norm.builder](layer)
     return model
+
+
+def _refuse_unbuilt(config: Config) -> None:
+    """A norm or a model whose options are there may lack what builds it."""
+    norm, model = config.norm, config.model
+    layers: dict[str, Container[str]] = {"activations": norms.NORMS, "weights": norms.WEIGHT_NORMS}
+    for name, built, where in (
+        (norm.type, layers.get(norm.changes, {norm.type}), "bnbench/norms/__init__.py"),
+        (model.type, MODELS, "bnbench/models/networks.py"),
+    ):
+        if name not in built:
+            raise ValueError(f"{name} has options and nothing that builds it; its entry is missing in {where}")
