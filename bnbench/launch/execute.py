@@ -116,9 +116,7 @@ def dry(
     runs = plan(configs, out, force=force)
     finished = sum(run.finished for run in runs)
     resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
-    summary = (
-        f"{len(runs)} runs: {finished} complete, {resumed} to resume, {len(runs) - finished - resumed} to start"
-    )
+    summary = f"{len(runs)} runs: {finished} complete, {resumed} to resume, {len(runs) - finished - resumed} to start"
     for name in dict.fromkeys(config.data.dataset for config in configs):
         if not datasets.is_here(name, data_folder):
             summary += f"\n{name} is not in {data_folder}: it would be downloaded first"

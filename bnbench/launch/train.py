@@ -45,7 +45,8 @@ def _what_is_missing(outcomes: Sequence[Outcome], asked: int) -> list[str]:
         lines.append(f"{len(held)} of {asked} runs are held by another command:")
         lines += [f"  {outcome.reason}" for outcome in held]
     if len(outcomes) < asked:
-        lines.append(f"{asked - len(outcomes)} of {asked} runs did not finish, because --fail-fast stops at the first failure")
+        left = asked - len(outcomes)
+        lines.append(f"{left} of {asked} runs did not finish, because --fail-fast stops at the first failure")
     if lines:
         lines.append("Run the same command again to finish the rest")
     return lines
