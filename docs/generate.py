@@ -1,0 +1,564 @@
+"""Write the generated parts of the documentation, between `<!-- generated: NAME -->` and `<!-- end -->`.
+
+python docs/generate.py           writes them
+python docs/generate.py --check   writes nothing; exits with 1 if a page is stale
+
+Commands, config keys, norms and file formats come from the code, numbers from the tracked runs. What the
+code does not say stands in the tables below. A key, norm or column without a description is an error.
+"""
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import typer.main
+from rich.console import Console
+
+from bnbench.analysis.arms import Runs, collect
+from bnbench.analysis.compare import Question, Row, Table, compare
+from bnbench.cli import app
+from bnbench.config import experiment
+from bnbench.config import norms as norm_options
+from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.report import plots
+from bnbench.report.columns import ARM, BASELINE, available
+from bnbench.report.tables import print_tables
+from bnbench.runs import format as runs
+
+REPOSITORY = Path(__file__).parent.parent
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+REFERENCE = REPOSITORY / "results" / "reference"
+NORM_RUNS = REPOSITORY / "results" / "norms"
+
+KEYS = {
+    "name": "The run's folder below the results folder. Default: the name of the file, without `.yaml`.",
+    "data": "See below.",
+    "model": "See below.",
+    "norm": "See [Norms](norms.md). Default: no norm.",
+    "train": "See below.",
+    "device": "Where to train. `auto` chooses CUDA if it is there, else the CPU.",
+    "threads": "PyTorch's threads. They change the last digits of the results.",
+    "dtype": "The type of all numbers.",
+    "smoke": "Set by `--smoke`. Marks runs that are never compared with real ones.",
+    "seeds": "`3`, `0..9` or `[0, 2, 5]`. Each seed is a run.",
+    "data.dataset": "See [Datasets](#datasets).",
+    "data.batch_size": "Images of a batch.",
+    "data.valid": "Hold this many of the last training images out and validate on them.",
+    "data.train_limit": "Train on this many of the first training images.",
+    "data.valid_limit": "Validate on this many of the first validation images.",
+    "data.fallback": "What to do if `mnist` cannot be downloaded: train on `mnist5k`, or fail.",
+    "model.type": "The kind of model.",
+    "model.hidden": "The width of each hidden layer.",
+    "model.channels": "The channels of the two convolutions.",
+    "model.activation": "The activation of the hidden layers.",
+    "model.bias": "Whether hidden layers have a bias. See [Bias before a norm](norms.md#bias-before-a-norm).",
+    "train.epochs": "Passes over the training images.",
+    "train.optimizer": "See below.",
+    "train.optimizer.type": "The kind of optimizer.",
+    "train.optimizer.lr": "The learning rate.",
+    "train.optimizer.momentum": "The momentum of SGD.",
+    "train.optimizer.betas": "The decay rates of Adam's two moving averages.",
+    "train.optimizer.weight_decay": "The L2 penalty.",
+}
+# For each norm: what it does to the hidden layers, and its source.
+ABOUT = {
+    "none": ("Does nothing.", ""),
+    "batch": ("Normalizes each channel by its mean and deviation over the batch.", "Ioffe & Szegedy 2015"),
+    "layer": ("Normalizes each image by its mean and deviation over all features.", "Ba, Kiros & Hinton 2016"),
+    "instance": ("Normalizes each channel of each image; CNN only.", "Ulyanov, Vedaldi & Lempitsky 2016"),
+    "group": ("Normalizes groups of the channels of each image.", "Wu & He 2018"),
+    "rms": (
+        "Divides each image by the root of its mean square; subtracts nothing and has no β.",
+        "Zhang & Sennrich 2019",
+    ),
+    "weight": ("Normalizes weights: w = g v / ‖v‖.", "Salimans & Kingma 2016"),
+    "l1_batch": ("Batch norm by the mean absolute deviation.", "Wu et al. 2018, Hoffer et al. 2018"),
+    "lp_batch": ("Batch norm by an average ℓp norm.", "Santurkar et al. 2018, Hoffer et al. 2018"),
+    "generalized_batch": ("Batch norm by another center and another deviation.", "Yuan et al. 2019"),
+    "batch_renorm": ("Batch norm, corrected towards its running statistics.", "Ioffe 2017"),
+    "ghost_batch": ("Batch norm of parts of the batch.", "Hoffer, Hubara & Soudry 2017"),
+    "noisy_batch": ("Batch norm, then noise that shifts from step to step in training.", "Santurkar et al. 2018"),
+    "sync_batch": ("Batch norm over all processes of data-parallel training; in one process, batch norm.", ""),
+    "mean_only_batch": ("The half of batch norm that subtracts the mean.", "Salimans & Kingma 2016"),
+    "variance_only_batch": ("The half of batch norm that divides by the deviation.", ""),
+}
+# Options of norms; "norm.option" where an option means something else for one norm.
+OPTIONS = {
+    "implementation": "bnbench's layer, or PyTorch's where there is one.",
+    "placement": "Where the norm stands. `weight` has no placement.",
+    "eps": "ε, added to the variance or to the deviation.",
+    "momentum": "Weight of the new batch in the running statistics. null: the average of all batches.",
+    "affine": "Whether the norm has γ and β.",
+    "track_running_stats": "Whether there are running statistics. Without them, evaluation uses its own batch.",
+    "running_var": "Whether the running variance averages unbiased or biased variances.",
+    "running_var_init": "The start of the running variance.",
+    "weight_init": "The start of γ: ones, from N(0, 1), or from U(0, 1).",
+    "bias_init": "The start of β: zeros, or from N(0, 1).",
+    "eval_statistics": "What evaluation normalizes by. See [below](#evaluation-of-batch-norm).",
+    "instance.track_running_stats": "Whether evaluation uses running statistics.",
+    "instance.momentum": "Weight of the new batch in the running statistics.",
+    "num_groups": "The number of groups. It must divide the channels of every layer.",
+    "rms.eps": "ε. null: the smallest step at 1 (1.2e-7 in float32), as in PyTorch.",
+    "rms.affine": "Whether the norm has γ.",
+    "init": "`weights`: g = ‖w‖. `data`: mean 0 and variance 1 over the first 500 training images.",
+    "gaussian": "Multiply by √(π/2), so that it estimates the deviation of a Gaussian.",
+    "p": "The norm: 2, or inf for the largest deviation.",
+    "centered": "Whether the mean is subtracted first.",
+    "pair": "The center and the deviation.",
+    "alpha": "The quantile, for `pair: quantile`.",
+    "r_max": "The largest correction of the scale.",
+    "d_max": "The largest correction of the mean.",
+    "warmup_steps": "Steps of plain batch norm at the start.",
+    "r_max_steps": "The step at which the correction of the scale reaches its limit.",
+    "d_max_steps": "The step at which the correction of the mean reaches its limit.",
+    "virtual_batch_size": "Images of a part. A last part of one image joins the part before.",
+    "n_mu": "The largest shift of a channel.",
+    "n_sigma": "The largest mean factor of a channel; 1 is none.",
+    "r_mu": "How far the shift of a value may lie from that of its channel.",
+    "r_sigma": "The standard deviation of the factors of a channel.",
+}
+FILES = {
+    "config.yaml": "Every setting, defaults included. `bnbench run` accepts it as a config.",
+    "metrics.csv": "Losses and accuracies, one row for each epoch.",
+    "timing.csv": "Seconds, one row for each epoch.",
+    "mistakes.csv": "The test images that the final network classifies wrong, one row each.",
+    "run.json": "Status, settings, data, provenance and final metrics.",
+    "model.pt": "The weights of the final network.",
+    "checkpoint": "The state after the last finished epoch, from which an interrupted run resumes.",
+}
+CSV = {
+    "epoch": "Number of epochs trained, from 1.",
+    "train_loss": "Mean cross-entropy on the training batches.",
+    "train_accuracy": "Accuracy on the training batches.",
+    "valid_loss": "Mean cross-entropy on the validation images.",
+    "valid_accuracy": "Accuracy on the validation images.",
+    "train_seconds": "Time to train the epoch.",
+    "valid_seconds": "Time to validate.",
+    "image": "Index of the test image, from 0.",
+    "label": "The right digit or class.",
+    "predicted": "The digit or class that the network chose.",
+}
+RUN = {
+    "schema_version": "Version of this format.",
+    "status": "`running`, `interrupted`, `failed`, `complete` or `diverged`.",
+    "name": "The config's name.",
+    "seed": "The seed.",
+    "digest": "SHA-256 of the settings that are not defaults. Runs of one arm share it.",
+    "epochs": "Epochs that the config asks for.",
+    "smoke": "Whether it is a smoke run.",
+    "config": "The same settings as in `config.yaml`.",
+    "dataset": "Name and SHA-256 of the dataset.",
+    "split": "Images for training and validation, where validation images come from, and how many are held out.",
+    "parameters": "Number of trained parameters.",
+    "provenance": "Versions, commit, platform, processor and number of cores.",
+    "started": "Time of the first start.",
+    "ended": "Time of the end, or null.",
+    "resumed_after": "The epochs after which the run was resumed; absent if it never was.",
+    "final": "The last row of `metrics.csv`.",
+    "test": "Images, loss and accuracy of the one test with `data.valid`; else null.",
+}
+COLUMNS = {
+    "seeds": "Complete, diverged and unfinished runs.",
+    "value": "The metric: mean, standard deviation, 95 % interval.",
+    "difference": "Difference to the baseline, with its 95 % interval.",
+    "p": "p of the difference, before and after the correction for the table.",
+    "bootstrap": "Interval over other seeds and other test images (`--bootstrap`).",
+    "test": "Test accuracy, with `data.valid`.",
+    "best": "The metric at the best epoch of each run.",
+    "target": "How many runs reached the target, and the median epoch (`--target`).",
+    "target_seconds": "Median seconds of training to the target.",
+    "early": "Mean over the first epochs (`--early`, `--target`).",
+    "seconds": "Median seconds of training for an epoch.",
+    "parameters": "Number of trained parameters.",
+}
+# For each arm of the tutorial's experiments: what it is, and the tutorial's own accuracy.
+TUTORIAL = {
+    "mlp_no_bn": ("MLP", "97.04"),
+    "mlp_bn": ("MLP, the tutorial's own batch norm", "97.23"),
+    "mlp_bn_builtin": ("`mlp_bn` with PyTorch's layer", ""),
+    "mlp_bn_batch_stats": ("`mlp_bn`, validated with the statistics of the test batch", ""),
+    "mlp_bn,norm.momentum=0.1": ("`mlp_bn` with PyTorch's moving average", ""),
+    "cnn_no_bn": ("CNN", "98.65"),
+    "cnn_bn": ("CNN, PyTorch's batch norm", "98.51"),
+    "cnn_bn_custom": ("`cnn_bn` with bnbench's layer", ""),
+    "cnn_bn,norm.weight_init=uniform": ("`cnn_bn`, γ from U(0, 1), as in the tutorial's PyTorch", ""),
+}
+# The comparisons behind the findings: arm, baseline, metric, epoch.
+COMPARISONS = [
+    ("mlp_bn", "mlp_no_bn", "valid_accuracy", 1),
+    ("cnn_bn", "cnn_no_bn", "valid_accuracy", 1),
+    ("mlp_bn", "mlp_no_bn", "train_accuracy", 1),
+    ("cnn_bn", "cnn_no_bn", "train_accuracy", 1),
+    ("mlp_bn", "mlp_no_bn", "valid_accuracy", "final"),
+    ("mlp_bn,norm.momentum=0.1", "mlp_no_bn", "valid_accuracy", "final"),
+    ("mlp_bn,norm.momentum=0.1", "mlp_bn", "valid_accuracy", "final"),
+    ("mlp_bn_builtin", "mlp_bn", "valid_accuracy", "final"),
+    ("cnn_bn", "cnn_no_bn", "valid_accuracy", "final"),
+]
+NORM_COMPARISONS = [
+    ("mlp_mean_only_batch", "mlp_batch"),
+    ("mlp_variance_only_batch", "mlp_batch"),
+    ("mlp_l1_batch", "mlp_batch"),
+    ("mlp_lp_batch", "mlp_batch"),
+    ("mlp_noisy_batch", "mlp_batch"),
+    ("cnn_l1_batch", "cnn_batch"),
+]
+
+
+def models() -> dict[str, Any]:
+    """The config of every model, by type."""
+    return {"mlp": experiment.MLPConfig, "cnn": experiment.CNNConfig}
+
+
+def optimizers() -> dict[str, Any]:
+    """The config of every optimizer, by type."""
+    return {"sgd": experiment.SGDConfig, "adam": experiment.AdamConfig}
+
+
+def norms() -> dict[str, Any]:
+    """The options of every norm, by type."""
+    members = get_args(get_args(norm_options.NormConfig)[0])
+    return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}
+
+
+def datasets() -> dict[str, tuple[int, int]]:
+    """The training and test images of every dataset."""
+    return experiment.IMAGES
+
+
+# Tables, and what stands in their cells.
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]], right: Iterable[int] = ()) -> list[str]:
+    """A markdown table; the columns `right` are aligned to the right."""
+    headings, right = list(headings), set(right)
+    rule = ["---:" if place in right else "---" for place in range(len(headings))]
+    lines = [headings, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def described(texts: dict[str, Any], key: str) -> Any:
+    if key not in texts:
+        sys.exit(f"docs/generate.py: {key} has no description")
+    return texts[key]
+
+
+def code(value: Any) -> str:
+    """A value as a config has it."""
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
+def kind(schema: dict[str, Any]) -> str:
+    """The values that a key takes, from its JSON schema."""
+    if "anyOf" in schema:
+        return " or ".join(kind(part) for part in schema["anyOf"])
+    if "const" in schema:
+        return code(schema["const"])
+    if "enum" in schema:
+        return ", ".join(map(code, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"list ({kind(schema['items'])})"
+    words = {"integer": "integer", "number": "number", "boolean": "`true`, `false`", "null": "null", "string": "text"}
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {number(schema[key])}" for key, sign in signs.items() if key in schema]
+    return " ".join([words.get(schema.get("type", ""), "mapping"), ", ".join(bounds)]).strip()
+
+
+def keys(model: Any, prefix: str, texts: dict[str, str], leave_out: Iterable[str] = ()) -> Iterator[list[str]]:
+    """A row for each key of a model: key, values, default, description."""
+    schema = model.model_json_schema()
+    for name, part in schema["properties"].items():
+        if name in leave_out:
+            continue
+        default = "required" if name in schema.get("required", []) else code(part.get("default"))
+        if name == "name" or isinstance(part.get("default"), dict):  # as their descriptions say
+            default = ""
+        yield [f"`{prefix}{name}`", kind(part), default, described(texts, f"{prefix}{name}")]
+
+
+KEY_HEADINGS = ("key", "values", "default", "description")
+
+
+def config() -> Iterator[str]:
+    yield from table(KEY_HEADINGS, keys(experiment.Config, "", KEYS))
+    yield from ["", "### data", "", *table(KEY_HEADINGS, keys(experiment.DataConfig, "data.", KEYS))]
+    for kind_of_model, model in models().items():
+        yield from ["", f"### model: {kind_of_model}", ""]
+        yield from table(KEY_HEADINGS, keys(model, "model.", KEYS, ["type"]))
+    yield from ["", "### train", "", *table(KEY_HEADINGS, keys(experiment.TrainConfig, "train.", KEYS))]
+    for kind_of_optimizer, optimizer in optimizers().items():
+        yield from ["", f"### train.optimizer: {kind_of_optimizer}", ""]
+        yield from table(KEY_HEADINGS, keys(optimizer, "train.optimizer.", KEYS, ["type"]))
+
+
+def dataset_table() -> Iterator[str]:
+    rows = ([f"`{name}`", *(f"{images:,}" for images in split)] for name, split in datasets().items())
+    yield from table(("dataset", "training images", "test images"), rows, right=(1, 2))
+
+
+def norm_table() -> Iterator[str]:
+    registry = {**NORMS, **WEIGHT_NORMS}
+    rows = []
+    for norm in norms():
+        what, source = described(ABOUT, norm)
+        rows.append([f"`{norm}`", what, source, "yes" if "builtin" in registry.get(norm, {}) else ""])
+    yield from table(("`norm.type`", "what it does", "source", "builtin"), rows)
+
+
+def norm_option_tables() -> Iterator[str]:
+    common = ("implementation", "placement")
+    others = set(norms()["batch"].model_fields) - set(common)
+    headings = ("option", "values", "default", "description")
+    yield from ["### Every norm", "", *table(headings, keys(norms()["batch"], "", OPTIONS, others))]
+    for norm, model in norms().items():
+        texts = OPTIONS | {key.split(".")[1]: text for key, text in OPTIONS.items() if key.startswith(f"{norm}.")}
+        if rows := list(keys(model, "", texts, ["type", *common])):
+            yield from ["", f"### {norm}", "", *table(headings, rows)]
+
+
+# The command line.
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its full name."""
+    waiting = list(typer.main.get_command(app).commands.items())
+    while waiting:
+        name, command = waiting.pop(0)
+        if hasattr(command, "commands"):
+            waiting[:0] = [(f"{name} {child}", below) for child, below in command.commands.items()]
+        else:
+            yield name, command
+
+
+def called(argument: Any) -> str:
+    return argument.metavar or argument.name.upper()
+
+
+def values(option: Any) -> str:
+    """What an argument or an option takes."""
+    if option.opts[0].startswith("--") and option.is_flag:
+        return ""
+    choices = get_args(option.type_descriptor.annotation)
+    if option.metavar is None and choices and all(isinstance(choice, str) for choice in choices):
+        return ", ".join(map(code, choices))
+    return code(called(option))
+
+
+def parameter(option: Any) -> list[str]:
+    names = [*option.opts, *option.secondary_opts]
+    shown = option.show_default if isinstance(option.show_default, str) else None
+    default = shown or (
+        "required" if option.required else "" if option.default in (None, False) else str(option.default)
+    )
+    if option.opts[0].startswith("--") and option.is_flag and option.default:
+        default = f"`{option.opts[0]}`"
+    elif default and not shown and default != "required":
+        default = code(default)
+    if option.envvar:
+        default = f"`${option.envvar}`, or {default}"
+    if names[0].startswith("-"):
+        return [", ".join(map(code, names)), values(option), default, option.help or ""]
+    return [code(called(option)), "" if option.metavar else values(option), default, option.help or ""]
+
+
+def cli() -> Iterator[str]:
+    for number, (name, command) in enumerate(commands()):
+        text, _, examples = command.help.partition("\nExamples:\n")
+        arguments = [option for option in command.params if not option.opts[0].startswith("-")]
+        words = [called(option) if option.required else f"[{called(option)}]" for option in arguments]
+        yield from ["", f"## bnbench {name}"] if number else [f"## bnbench {name}"]
+        yield from ["", f"    bnbench {' '.join([name, '[OPTIONS]', *words])}", "", text.strip(), ""]
+        if examples:
+            yield from ["```sh", *(line.strip() for line in examples.split("\n") if line.strip()), "```", ""]
+        options = [option for option in command.params if option.name != "help"]
+        yield from table(("argument or option", "value", "default", "description"), map(parameter, options))
+
+
+# Formats.
+
+
+def file_table() -> Iterator[str]:
+    yield from table(
+        ("file", "contents"), ([f"`{name}`", described(FILES, name)] for name in (*runs.FILES, runs.CHECKPOINT))
+    )
+
+
+def csv_columns() -> Iterator[str]:
+    for number, (file, header) in enumerate(
+        {"metrics.csv": runs.METRICS, "timing.csv": runs.TIMING, "mistakes.csv": runs.MISTAKES}.items()
+    ):
+        yield from ["", f"### {file}", ""] if number else [f"### {file}", ""]
+        yield from table(("column", "meaning"), ([f"`{name}`", described(CSV, name)] for name in header))
+
+
+def run_keys() -> Iterator[str]:
+    yield from table(("key", "meaning"), ([f"`{key}`", text] for key, text in RUN.items()))
+
+
+def fields() -> Iterator[str]:
+    (whole,) = tables(REFERENCE, "mlp*", Question(target=0.97, early=3, bootstrap=True))
+    rows = []
+    for name, column in available(whole).items():
+        if not column.is_setting:
+            cells = ", ".join(f"`{field}`" for field in column.fields(whole.rows[1]))
+            rows.append([f"`{name}`", cells, described(COLUMNS, name)])
+    yield from table(("column", "fields", "meaning"), rows)
+    yield from ["", "The fields of a group: " + ", ".join(f"`{field}`" for field in vars(whole.group)) + "."]
+
+
+# Numbers of the tracked runs.
+
+
+@cache
+def tables(folder: Path, pattern: str, question: Question) -> list[Table]:
+    return compare(collected(folder, pattern), question).tables
+
+
+@cache
+def collected(folder: Path, pattern: str) -> Runs:
+    return collect(sorted(folder.glob(pattern)))
+
+
+def with_other_images(arm: str, baseline: str, folder: Path) -> str:
+    """The bootstrap's interval of a difference."""
+    runs = collect([folder / arm, folder / baseline])
+    (whole,) = compare(runs, Question(baseline=baseline, bootstrap=True)).tables
+    cell = available(whole)["bootstrap"].cell(whole.rows[1])
+    return "" if cell == "–" else cell
+
+
+def row_of(arm: str, folder: Path, question: Question) -> tuple[Row, dict[str, str]]:
+    """An arm's row among the arms of its model, and its cells."""
+    (whole,) = tables(folder, f"{arm[:3]}_*", question)
+    row = next(row for row in whole.rows if row.arm.label == arm)
+    cells = {name: column.cell(row) for name, column in available(whole).items()}
+    return row, {name: "" if text in (BASELINE, "–") else text for name, text in cells.items()}
+
+
+def config_of(arm: str) -> str:
+    """mlp_bn,norm.momentum=0.1 → mlp_bn --set norm.momentum=0.1."""
+    return f"`{arm.replace(',', ' --set ')}`"
+
+
+def tutorial() -> Iterator[str]:
+    rows = []
+    for arm, (what, published) in TUTORIAL.items():
+        _, cells = row_of(arm, REFERENCE, Question())
+        rows.append([config_of(arm), what, published, cells["value"], cells["difference"], cells["p"]])
+    headings = ("config", "what it is", "tutorial, one run", "bnbench, 10 seeds", "difference", "p")
+    yield from table(headings, rows, right=range(2, 6))
+
+
+def comparisons() -> Iterator[str]:
+    rows = []
+    for arm, baseline, metric, at in COMPARISONS:
+        bootstrap = (at, metric) == ("final", "valid_accuracy")
+        row, plain = row_of(arm, REFERENCE, Question(metric, at, baseline))  # type: ignore[arg-type]
+        images = with_other_images(arm, baseline, REFERENCE) if bootstrap else ""
+        where = "training" if metric.startswith("train") else "test"
+        epoch = at if isinstance(at, int) else row.arm.complete[0].epochs
+        rows.append([f"`{arm}` - `{baseline}`", where, str(epoch), plain["difference"], plain["p"], images])
+    headings = ("comparison", "images", "epoch", "difference", "p", "with other images")
+    yield from table(headings, rows, right=range(2, 6))
+
+
+def norm_results() -> Iterator[str]:
+    rows = []
+    for norm in norms():
+        cells = [f"`{norm}`"]
+        for model in models():
+            there = (NORM_RUNS / f"{model}_{norm}").exists()
+            found = row_of(f"{model}_{norm}", NORM_RUNS, Question())[1] if there else {}
+            # The CNN's five seeds are too few for any p.
+            cells += [found.get(name, "") for name in ("value", "difference", "p")[: 3 if model == "mlp" else 2]]
+        rows.append(cells)
+    yield from table(("norm", "MLP", "to `none`", "p", "CNN", "to `none`"), rows, right=range(1, 6))
+
+
+def norm_comparisons() -> Iterator[str]:
+    rows = []
+    for arm, baseline in NORM_COMPARISONS:
+        _, plain = row_of(arm, NORM_RUNS, Question(baseline=baseline))
+        images = with_other_images(arm, baseline, NORM_RUNS)
+        rows.append([f"`{arm}` - `{baseline}`", plain["difference"], plain["p"], images])
+    yield from table(("comparison", "difference", "p", "with other images"), rows, right=range(1, 4))
+
+
+def sample() -> Iterator[str]:
+    """The table that `compare` prints of the tutorial's MLPs."""
+    (whole,) = tables(REFERENCE, "mlp*", Question())
+    chosen = {name: available(whole)[name] for name in ("seeds", "value", "difference", "p")}
+    out = io.StringIO()
+    print_tables([(whole, {"arm": ARM, **chosen}, whole)], [], "table", Console(file=out, width=92, color_system=None))
+    yield from ["```console", "$ bnbench compare results/reference/mlp* --columns seeds,value,difference,p"]
+    for line in out.getvalue().split("\n"):
+        if not line.strip():
+            break
+        yield line.rstrip()
+    yield "```"
+
+
+def picture(name: str, file: str, up: str = "") -> Iterator[str]:
+    """A tracked picture, with its numbers in words."""
+    (whole,) = tables(REFERENCE, "mlp*", Question())
+    pictures = [*plots.curves(whole.rows), plots.differences(whole.rows, whole)]
+    text = next(one.text for one in pictures if one and one.name == name)
+    text = text.replace("[", "\\[").replace("]", "\\]")
+    yield f"![{text}]({up}results/figures/{file})"
+
+
+PARTS: dict[str, Callable[[], Iterable[str]]] = {
+    "README sample": sample,
+    "README picture": lambda: picture("valid_accuracy-by-epoch", "mlp-accuracy.svg"),
+    "cli cli": cli,
+    "configuration config": config,
+    "configuration datasets": dataset_table,
+    "norms norms": norm_table,
+    "norms options": norm_option_tables,
+    "formats files": file_table,
+    "formats columns": csv_columns,
+    "formats run": run_keys,
+    "formats fields": fields,
+    "findings tutorial": tutorial,
+    "findings differences-picture": lambda: picture("differences", "mlp-differences.svg", "../"),
+    "findings comparisons": comparisons,
+    "findings norms": norm_results,
+    "findings norm-comparisons": norm_comparisons,
+}
+MARKED = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", flags=re.S)
+
+
+def fresh(page: Path) -> str:
+    """The page with its generated parts as they should be."""
+
+    def part(match: re.Match[str]) -> str:
+        return "\n".join([match[1], *PARTS[f"{page.stem} {match[2]}"](), "", match[4]])
+
+    return MARKED.sub(part, page.read_text())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is stale")
+    check = parser.parse_args().check
+    stale = {page: text for page in PAGES if (text := fresh(page)) != page.read_text()}
+    for page, text in stale.items():
+        if not check:
+            page.write_text(text)
+        print(f"{page.relative_to(REPOSITORY)}: {'is stale; run python docs/generate.py' if check else 'written'}")
+    if check and stale:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
