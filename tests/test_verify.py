@@ -17,7 +17,7 @@ from bnbench.norms import NORMS
 from bnbench.verify import names, processes
 from bnbench.verify.rows import Errors, Row
 
-# Checks with a tolerance of their own, and why: the README says it too.
+# Checks with a tolerance of their own, and why: docs/verify.md says it too.
 OWN = {"gradcheck", "large mean", "tutorial's example", "Gaussian is batch", "noise as published", "start from data"}
 EVERY = {"training output", "evaluation output", "gradcheck", "state_dict", "deep copy, .to()", "large mean"}
 EVERY |= {"constant channels", "one image alone"}
