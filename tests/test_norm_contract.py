@@ -23,8 +23,6 @@ from bnbench.training.experiment import build_model
 
 CASES = [(norm, implementation) for norm, built in NORMS.items() for implementation in built]
 WEIGHT_CASES = [(norm, implementation) for norm, built in WEIGHT_NORMS.items() for implementation in built]
-README_NORMS = set(re.findall(r"^\| `([a-z_0-9]+)` \| ", (REPOSITORY / "README.md").read_text(), flags=re.M))
-README_NORMS &= {*NORMS, *WEIGHT_NORMS}
 SHAPES = {"mlp": (8, 100), "cnn": (8, 6, 5, 5)}
 
 

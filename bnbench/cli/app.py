@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,19 +13,25 @@ from typer.core import TyperGroup
 
 from bnbench import __version__
 from bnbench.errors import BnbenchError, Interrupted, RunError
+from bnbench.signals import stop_at_once
 
 
 class _Commands(TyperGroup):
     """Ends every foreseen failure in a sentence and its exit code; `--debug` lets the traceback through."""
 
+    start = ExitStack()  # what holds until a command is invoked
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _open_what_is_closed()
         try:
-            return super().main(*args, **kwargs)
+            with ExitStack() as self.start:
+                self.start.enter_context(stop_at_once())  # typer would end without a word
+                return super().main(*args, **kwargs)
         except OSError as error:  # of --help and --version, which end before any command is invoked
             sys.exit(_explain(error))
 
     def invoke(self, ctx: Any) -> Any:
+        self.start.close()
         try:
             return super().invoke(ctx)
         except (BnbenchError, OSError, KeyboardInterrupt) as error:
