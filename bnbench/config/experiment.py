@@ -38,6 +38,11 @@ class DataConfig(Strict):
     valid_limit: int | None = Field(None, ge=1)
     fallback: Literal["mnist5k", "error"] = "mnist5k"
 
+    def images(self) -> tuple[int, int]:
+        """How many images there are to train and to validate on, of which the limits take the first."""
+        row, held_out = DATASETS[self.dataset], self.valid or 0
+        return row.train_images - held_out, held_out or row.test_images
+
 
 class SGDConfig(Strict):
     type: Literal["sgd"]
@@ -116,13 +121,11 @@ class Config(Strict):
     def _training_images(self) -> int:
         """How many images there are to train on; refuses limits beyond what there is."""
         data = self.data
-        all_training, all_test = DATASETS[data.dataset].train_images, DATASETS[data.dataset].test_images
         held_out = data.valid or 0
-        if held_out >= all_training:
-            raise key_error(
-                "data.valid", f"{held_out:,} leaves none of the {all_training:,} training images to train on"
-            )
-        training, validation = all_training - held_out, held_out or all_test
+        training, validation = data.images()
+        if training <= 0:
+            every = f"{training + held_out:,} training images"
+            raise key_error("data.valid", f"{held_out:,} leaves none of the {every} to train on")
         for key, limit, images in (
             ("train_limit", data.train_limit, training),
             ("valid_limit", data.valid_limit, validation),

@@ -63,17 +63,15 @@ def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prep
 
 def on_mnist5k(config: Config) -> Config:
     """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
-    settings = config.model_dump()
-    settings["data"]["dataset"] = "mnist5k"
-    row = DATASETS["mnist5k"]
-    train_images, test_images = row.train_images, row.test_images
-    held_out = min(settings["data"]["valid"] or 0, test_images)
-    settings["data"]["valid"] = held_out or None
-    limits = {"train_limit": train_images - held_out, "valid_limit": held_out or test_images}
-    for key, images in limits.items():
-        if settings["data"][key] is not None:
-            settings["data"][key] = min(settings["data"][key], images)
-    settings["name"] += ",data.dataset=mnist5k"
+    held_out = min(config.data.valid or 0, DATASETS["mnist5k"].test_images)
+    data = config.data.model_copy(update={"dataset": "mnist5k", "valid": held_out or None})
+    limits = dict(zip(("train_limit", "valid_limit"), data.images(), strict=True))
+    fewer = {key: min(limit, images) for key, images in limits.items() if (limit := getattr(data, key)) is not None}
+    settings = {
+        **config.model_dump(),
+        "name": f"{config.name},data.dataset=mnist5k",
+        "data": {**data.model_dump(), **fewer},
+    }
     try:
         return Config.model_validate(settings)
     except ValidationError as error:
