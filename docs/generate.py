@@ -25,6 +25,8 @@ from bnbench.analysis.compare import Question, Row, Table, compare
 from bnbench.cli import app
 from bnbench.config import experiment
 from bnbench.config import norms as norm_options
+from bnbench.config.catalog import DATASETS
+from bnbench.config.models import MODELS
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.report import plots
 from bnbench.report.columns import ARM, BASELINE, available
@@ -213,23 +215,22 @@ NORM_COMPARISONS = [
 
 def models() -> dict[str, Any]:
     """The config of every model, by type."""
-    return {"mlp": experiment.MLPConfig, "cnn": experiment.CNNConfig}
+    return dict(MODELS)
 
 
 def optimizers() -> dict[str, Any]:
     """The config of every optimizer, by type."""
-    return {"sgd": experiment.SGDConfig, "adam": experiment.AdamConfig}
+    return dict(experiment.OPTIMIZERS)
 
 
 def norms() -> dict[str, Any]:
     """The options of every norm, by type."""
-    members = get_args(get_args(norm_options.NormConfig)[0])
-    return {get_args(member.model_fields["type"].annotation)[0]: member for member in members}
+    return dict(norm_options.NORMS)
 
 
 def datasets() -> dict[str, tuple[int, int]]:
     """The training and test images of every dataset."""
-    return experiment.IMAGES
+    return {name: (dataset.train_images, dataset.test_images) for name, dataset in DATASETS.items()}
 
 
 # Tables, and what stands in their cells.
@@ -341,7 +342,8 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def called(argument: Any) -> str:
-    return argument.metavar or argument.name.upper()
+    name = argument.metavar or argument.name.upper()
+    return f"{name}..." if argument.nargs == -1 else name
 
 
 def values(option: Any) -> str:
@@ -373,15 +375,15 @@ def parameter(option: Any) -> list[str]:
 
 def cli() -> Iterator[str]:
     for number, (name, command) in enumerate(commands()):
-        text, _, examples = command.help.partition("\nExamples:\n")
+        text, _, examples = command.help.replace("\b\n", "").partition("\nExamples:\n")
         arguments = [option for option in command.params if not option.opts[0].startswith("-")]
         words = [called(option) if option.required else f"[{called(option)}]" for option in arguments]
         yield from ["", f"## bnbench {name}"] if number else [f"## bnbench {name}"]
         yield from ["", f"    bnbench {' '.join([name, '[OPTIONS]', *words])}", "", text.strip(), ""]
         if examples:
             yield from ["```sh", *(line.strip() for line in examples.split("\n") if line.strip()), "```", ""]
-        options = [option for option in command.params if option.name != "help"]
-        yield from table(("argument or option", "value", "default", "description"), map(parameter, options))
+        options = [option for option in command.params if option.name != "help" and not option.hidden]
+        yield from table(("option", "value", "default", "description"), map(parameter, options))
 
 
 # Formats.

@@ -22,7 +22,13 @@ def _datasets() -> Iterator[tuple[str, str]]:
 
 @data_app.command()
 def status(data_dir: DataDir = None) -> None:
-    """Show which datasets are here, and check them."""
+    """Show which datasets are here, and check them.
+
+    \b
+    Examples:
+      bnbench data status
+      bnbench data status --data-dir my-data
+    """
     with stop_at_once():
         from bnbench.console import clean
         from bnbench.data import datasets
@@ -43,12 +49,18 @@ def status(data_dir: DataDir = None) -> None:
 
 @data_app.command()
 def fetch(
-    dataset: Annotated[
-        str, typer.Argument(help="Which one; bnbench data status lists them.", autocompletion=_datasets)
-    ] = "mnist",
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", hidden=True, autocompletion=_datasets)] = "mnist",
     data_dir: DataDir = None,
 ) -> None:
-    """Download a dataset, verify its checksums, and keep it for later runs."""
+    """Download DATASET (default: mnist), check it, and keep it.
+
+    `bnbench data status` lists the datasets.
+
+    \b
+    Examples:
+      bnbench data fetch
+      bnbench data fetch fashion_mnist
+    """
     with stop_at_once():
         from bnbench.console import clean, say
         from bnbench.data import datasets
