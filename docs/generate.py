@@ -24,10 +24,9 @@ from bnbench.analysis.arms import Runs, collect
 from bnbench.analysis.compare import Question, Row, Table, compare
 from bnbench.cli import app
 from bnbench.config import experiment
-from bnbench.config import norms as norm_options
 from bnbench.config.catalog import DATASETS
 from bnbench.config.models import MODELS
-from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.config.norms import NORMS
 from bnbench.report import plots
 from bnbench.report.columns import ARM, BASELINE, available
 from bnbench.report.tables import print_tables
@@ -213,26 +212,6 @@ NORM_COMPARISONS = [
 ]
 
 
-def models() -> dict[str, Any]:
-    """The config of every model, by type."""
-    return dict(MODELS)
-
-
-def optimizers() -> dict[str, Any]:
-    """The config of every optimizer, by type."""
-    return dict(experiment.OPTIMIZERS)
-
-
-def norms() -> dict[str, Any]:
-    """The options of every norm, by type."""
-    return dict(norm_options.NORMS)
-
-
-def datasets() -> dict[str, tuple[int, int]]:
-    """The training and test images of every dataset."""
-    return {name: (dataset.train_images, dataset.test_images) for name, dataset in DATASETS.items()}
-
-
 # Tables, and what stands in their cells.
 
 
@@ -244,10 +223,11 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]], right: Iterabl
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
 
-def described(texts: dict[str, Any], key: str) -> Any:
-    if key not in texts:
+def described(texts: dict[str, Any], key: str, else_: Any = None) -> Any:
+    """The description of `key`, or that of the code."""
+    if not (text := texts.get(key) or else_):
         sys.exit(f"docs/generate.py: {key} has no description")
-    return texts[key]
+    return text
 
 
 def code(value: Any) -> str:
@@ -284,7 +264,7 @@ def keys(model: Any, prefix: str, texts: dict[str, str], leave_out: Iterable[str
         default = "required" if name in schema.get("required", []) else code(part.get("default"))
         if name == "name" or isinstance(part.get("default"), dict):  # as their descriptions say
             default = ""
-        yield [f"`{prefix}{name}`", kind(part), default, described(texts, f"{prefix}{name}")]
+        yield [f"`{prefix}{name}`", kind(part), default, described(texts, f"{prefix}{name}", part.get("description"))]
 
 
 KEY_HEADINGS = ("key", "values", "default", "description")
@@ -293,35 +273,35 @@ KEY_HEADINGS = ("key", "values", "default", "description")
 def config() -> Iterator[str]:
     yield from table(KEY_HEADINGS, keys(experiment.Config, "", KEYS))
     yield from ["", "### data", "", *table(KEY_HEADINGS, keys(experiment.DataConfig, "data.", KEYS))]
-    for kind_of_model, model in models().items():
+    for kind_of_model, model in MODELS.items():
         yield from ["", f"### model: {kind_of_model}", ""]
         yield from table(KEY_HEADINGS, keys(model, "model.", KEYS, ["type"]))
     yield from ["", "### train", "", *table(KEY_HEADINGS, keys(experiment.TrainConfig, "train.", KEYS))]
-    for kind_of_optimizer, optimizer in optimizers().items():
+    for kind_of_optimizer, optimizer in experiment.OPTIMIZERS.items():
         yield from ["", f"### train.optimizer: {kind_of_optimizer}", ""]
         yield from table(KEY_HEADINGS, keys(optimizer, "train.optimizer.", KEYS, ["type"]))
 
 
 def dataset_table() -> Iterator[str]:
-    rows = ([f"`{name}`", *(f"{images:,}" for images in split)] for name, split in datasets().items())
-    yield from table(("dataset", "training images", "test images"), rows, right=(1, 2))
+    rows = ([f"`{name}`", row.title, f"{row.train_images:,}", f"{row.test_images:,}"] for name, row in DATASETS.items())
+    yield from table(("dataset", "what it is", "training images", "test images"), rows, right=(2, 3))
 
 
 def norm_table() -> Iterator[str]:
-    registry = {**NORMS, **WEIGHT_NORMS}
     rows = []
-    for norm in norms():
-        what, source = described(ABOUT, norm)
-        rows.append([f"`{norm}`", what, source, "yes" if "builtin" in registry.get(norm, {}) else ""])
+    for norm, model in NORMS.items():
+        what, source = described(ABOUT, norm, model.__doc__ and (model.__doc__.split("\n")[0], ""))
+        field = model.model_fields.get("implementation")
+        rows.append([f"`{norm}`", what, source, "yes" if field and "builtin" in get_args(field.annotation) else ""])
     yield from table(("`norm.type`", "what it does", "source", "builtin"), rows)
 
 
 def norm_option_tables() -> Iterator[str]:
     common = ("implementation", "placement")
-    others = set(norms()["batch"].model_fields) - set(common)
+    others = set(NORMS["batch"].model_fields) - set(common)
     headings = ("option", "values", "default", "description")
-    yield from ["### Every norm", "", *table(headings, keys(norms()["batch"], "", OPTIONS, others))]
-    for norm, model in norms().items():
+    yield from ["### Every norm", "", *table(headings, keys(NORMS["batch"], "", OPTIONS, others))]
+    for norm, model in NORMS.items():
         texts = OPTIONS | {key.split(".")[1]: text for key, text in OPTIONS.items() if key.startswith(f"{norm}.")}
         if rows := list(keys(model, "", texts, ["type", *common])):
             yield from ["", f"### {norm}", "", *table(headings, rows)]
@@ -342,8 +322,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def called(argument: Any) -> str:
-    name = argument.metavar or argument.name.upper()
-    return f"{name}..." if argument.nargs == -1 else name
+    return argument.metavar or argument.name.upper()
 
 
 def values(option: Any) -> str:
@@ -377,12 +356,14 @@ def cli() -> Iterator[str]:
     for number, (name, command) in enumerate(commands()):
         text, _, examples = command.help.replace("\b\n", "").partition("\nExamples:\n")
         arguments = [option for option in command.params if not option.opts[0].startswith("-")]
-        words = [called(option) if option.required else f"[{called(option)}]" for option in arguments]
+        shown = [called(option) + ("..." if option.nargs == -1 else "") for option in arguments]
+        words = [word if option.required else f"[{word}]" for word, option in zip(shown, arguments, strict=True)]
         yield from ["", f"## bnbench {name}"] if number else [f"## bnbench {name}"]
         yield from ["", f"    bnbench {' '.join([name, '[OPTIONS]', *words])}", "", text.strip(), ""]
         if examples:
             yield from ["```sh", *(line.strip() for line in examples.split("\n") if line.strip()), "```", ""]
-        options = [option for option in command.params if option.name != "help" and not option.hidden]
+        # The text above says what an argument without a help text is.
+        options = [option for option in command.params if option.name != "help" and option.help]
         yield from table(("option", "value", "default", "description"), map(parameter, options))
 
 
@@ -476,9 +457,9 @@ def comparisons() -> Iterator[str]:
 
 def norm_results() -> Iterator[str]:
     rows = []
-    for norm in norms():
+    for norm in (norm for norm in NORMS if list(NORM_RUNS.glob(f"*_{norm}"))):
         cells = [f"`{norm}`"]
-        for model in models():
+        for model in MODELS:
             there = (NORM_RUNS / f"{model}_{norm}").exists()
             found = row_of(f"{model}_{norm}", NORM_RUNS, Question())[1] if there else {}
             # The CNN's five seeds are too few for any p.

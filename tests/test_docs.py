@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 from bnbench import verify
 from bnbench.config.base import flat
 from bnbench.config.load import load_arms
-from bnbench.norms import NORMS, WEIGHT_NORMS
+from bnbench.config.norms import NORMS
 
 _spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "docs" / "generate.py")
 generate = importlib.util.module_from_spec(_spec)
@@ -87,7 +87,7 @@ def test_every_key_of_every_config_is_documented():
 
 def test_every_norm_is_documented():
     overview = section(page("norms"), "Overview")
-    for norm in ("none", *NORMS, *WEIGHT_NORMS):
+    for norm in NORMS:
         assert f"\n| `{norm}` |" in overview
 
 
