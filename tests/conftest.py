@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--mnist-dir") is None:
         for item in items:
             if "full_mnist" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="needs full MNIST: pytest --mnist-dir=FOLDER"))
+                item.add_marker(pytest.mark.skip(reason="needs the four MNIST files: pytest --mnist-dir=FOLDER"))
 
 
 @pytest.fixture

@@ -436,7 +436,7 @@ def test_report_imports_no_torch_and_no_pyplot(results, tmp_path):
 # In a browser.
 
 CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the path")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: a command `chromium` on the PATH")
 MEASURE = """<!DOCTYPE html><title>measure</title>
 <iframe src="{page}" style="border: 0; width: {width}px; height: 800px"></iframe>
 <pre></pre><script>
