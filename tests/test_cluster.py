@@ -13,7 +13,7 @@ import pytest
 from bnbench.errors import RunError
 from bnbench.runs.format import read_run
 
-pytest.importorskip("distributed")
+pytest.importorskip("distributed", reason="needs the extra: pip install 'bnbench[cluster]'")
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
 
 
