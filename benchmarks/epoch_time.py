@@ -29,10 +29,10 @@ from torchvision.datasets import MNIST, VisionDataset
 from bnbench.config.load import load_config
 from bnbench.data import datasets
 from bnbench.data.splits import load_splits, normalize
-from bnbench.training import experiment
 from bnbench.training.build import build_model
 from bnbench.training.loop import train
 from bnbench.training.network import Network
+from bnbench.training.optimizers import build_optimizer
 
 CONFIGS = {"mlp_no_bn": 4.0, "mlp_bn": 4.0, "cnn_no_bn": 1.5, "cnn_bn": 1.5}  # the target ratios
 
@@ -86,8 +86,8 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
     loops: dict[str, Callable[[], object]] = {}
     for which in ("tutorial", "bnbench"):
         model = build_model(config)
-        optimizer = experiment.build_optimizer(config.train.optimizer, model)
         if which == "tutorial":
+            optimizer = torch.optim.SGD(model.parameters(), lr=config.train.optimizer.lr)
             train_data: DataLoader[Any] = DataLoader(
                 InMemoryMNIST(dataset.train_images, dataset.train_labels), batch_size=64, shuffle=True
             )
@@ -96,7 +96,7 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
             )
             loops[which] = partial(tutorial_epoch, model, optimizer, train_data, valid_data)
         else:
-            network = Network(model, optimizer, seed=0)
+            network = Network(model, build_optimizer(config.train.optimizer, model), seed=0)
             rows = train([network], splits.train, splits.valid, epochs=repeats + 1, batch_size=64)
             loops[which] = partial(next, rows)
     seconds: dict[str, list[float]] = {which: [] for which in loops}

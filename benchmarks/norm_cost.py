@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from bnbench.config.load import load_config
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.training.build import build_model
-from bnbench.training.experiment import build_optimizer
+from bnbench.training.optimizers import Optimizer, build_optimizer
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "norms"
 ROUNDS = {"mlp": 300, "cnn": 60}
@@ -35,7 +35,7 @@ Times = tuple[float, float, float]  # seconds: forward, backward, the whole step
 console = Console(width=100)
 
 
-def arms(model: str, only: str | None = None) -> Iterator[tuple[str, nn.Module, torch.optim.Optimizer]]:
+def arms(model: str, only: str | None = None) -> Iterator[tuple[str, nn.Module, Optimizer]]:
     """Every norm (or `only` one) in every implementation, in the network of its shipped config; no norm first."""
     for norm, built in {"none": ["-"], **NORMS, **WEIGHT_NORMS}.items():
         path = CONFIGS / f"{model}_{norm}.yaml"
@@ -50,7 +50,7 @@ def arms(model: str, only: str | None = None) -> Iterator[tuple[str, nn.Module, 
                 yield name, network, build_optimizer(config.train.optimizer, network)
 
 
-def step(network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Times:
+def step(network: nn.Module, optimizer: Optimizer, images: Tensor, labels: Tensor) -> Times:
     start = time.perf_counter()
     loss = F.cross_entropy(network(images), labels)
     middle = time.perf_counter()

@@ -14,9 +14,10 @@ from bnbench.errors import ConfigError
 from bnbench.norms import NORMS
 from bnbench.norms.batch import BatchNorm
 from bnbench.norms.ghost import ghost_batches
-from bnbench.training.experiment import build_model, build_optimizer, precise_over
+from bnbench.training.experiment import build_model, precise_over
 from bnbench.training.loop import train
 from bnbench.training.network import Network
+from bnbench.training.optimizers import build_optimizer
 
 MLP = "model: {type: mlp, hidden: [12, 8]}"
 CNN = "model: {type: cnn, channels: [6, 16]}"

@@ -13,7 +13,8 @@ from scipy import stats
 from bnbench.config.load import load_config
 from bnbench.norms import NORMS, WEIGHT_NORMS
 from bnbench.runs.format import read_run
-from bnbench.training.experiment import build_model, build_optimizer
+from bnbench.training.experiment import build_model
+from bnbench.training.optimizers import build_optimizer
 
 CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
 NORM_CONFIGS = [path for path in CONFIGS if path.parent.name == "norms"]

@@ -175,21 +175,21 @@ def test_every_optimizer_learns(mnist5k, optimizer):
 
 def test_optimizers_get_every_setting():
     model = experiment.build_model(make_config())
-    (sgd,) = experiment.build_optimizer(
+    sgd = experiment.build_optimizer(
         make_config(
             train={"epochs": 1, "optimizer": {"type": "sgd", "lr": 0.3, "momentum": 0.2, "weight_decay": 0.1}}
         ).train.optimizer,
         model,
-    ).param_groups
-    assert (sgd["lr"], sgd["momentum"], sgd["weight_decay"]) == (0.3, 0.2, 0.1)
-    (adam,) = experiment.build_optimizer(
+    )
+    assert (sgd.lr, sgd.momentum, sgd.weight_decay) == (0.3, 0.2, 0.1)
+    adam = experiment.build_optimizer(
         make_config(
             train={"epochs": 1, "optimizer": {"type": "adam", "betas": [0.5, 0.6], "weight_decay": 0.1}}
         ).train.optimizer,
         model,
-    ).param_groups
-    assert (adam["lr"], adam["betas"], adam["weight_decay"]) == (1e-3, (0.5, 0.6), 0.1)
-    assert all(math.isfinite(p.sum().item()) for p in sgd["params"]) and len(sgd["params"]) == 4
+    )
+    assert (adam.lr, adam.betas, adam.weight_decay) == (1e-3, (0.5, 0.6), 0.1)
+    assert all(math.isfinite(p.sum().item()) for p in sgd.parameters) and len(sgd.parameters) == 4
 
 
 def test_a_single_image_left_over_trains(mnist5k):

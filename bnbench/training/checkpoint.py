@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from bnbench.runs.format import CHECKPOINT, EpochRow
+from bnbench.training.optimizers import Optimizer
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 
@@ -34,12 +35,12 @@ class Checkpoint:
     model: dict[str, Any]
     optimizer: dict[str, Any]
 
-    def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def restore(self, model: nn.Module, optimizer: Optimizer) -> None:
         model.load_state_dict(self.model)
         optimizer.load_state_dict(self.optimizer)
 
 
-def pack(origin: dict[str, str], rows: Sequence[EpochRow], model: nn.Module, optimizer: torch.optim.Optimizer) -> bytes:
+def pack(origin: dict[str, str], rows: Sequence[EpochRow], model: nn.Module, optimizer: Optimizer) -> bytes:
     """The bytes of a checkpoint; `origin` is what must be the same for the numbers to be the same."""
     state = {
         "origin": origin,

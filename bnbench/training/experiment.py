@@ -1,4 +1,4 @@
-"""One run, from a config to its folder. The only module that knows data, models, training and results."""
+"""Runs, from their configs to their folders: data, model and optimizer are built, trained, judged and recorded."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bnbench.config.experiment import Config, OptimizerConfig, SGDConfig
+from bnbench.config.experiment import Config
 from bnbench.data.splits import Normalized, Split, Splits, chunks, load_splits
 from bnbench.models.networks import parameter_count
 from bnbench.norms.batch import precise_statistics
@@ -18,8 +18,8 @@ from bnbench.training.engines.eager import Eager
 from bnbench.training.events import Report
 from bnbench.training.loop import evaluate, train
 from bnbench.training.network import MakeEngine, Network, Probe
+from bnbench.training.optimizers import build_optimizer
 from bnbench.training.recording import Recording
-from bnbench.training.uncompiled import uncompiled
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,6 @@ class Loaded:
 START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
 
 
-def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    if isinstance(config, SGDConfig):
-        return torch.optim.SGD(
-            model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-    beta1, beta2 = config.betas
-    return torch.optim.Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), weight_decay=config.weight_decay)
-
-
-@uncompiled()
 def run(
     config: Config,
     data: Loaded,
@@ -65,7 +55,6 @@ def run(
     return recording.status
 
 
-@uncompiled()
 def train_together(
     configs: Sequence[Config],
     data: Loaded,

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from bnbench.training.events import Measurement
+from bnbench.training.optimizers import Optimizer
 
 
 @dataclass(eq=False)
@@ -15,7 +15,7 @@ class Network:
     """One network in training. Whoever sets `training` to False takes it out of the loop before its next epoch."""
 
     model: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     seed: int
     training: bool = True
 
