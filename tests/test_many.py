@@ -345,7 +345,7 @@ def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_pa
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 3 and "3 of 4 runs were not ended" in stderr
+    assert process.returncode == 3 and "3 of 4 runs did not finish" in stderr
     folders = sorted((tmp_path / "r/long").iterdir())
     assert sorted(read_run(folder).status for folder in folders) == ["interrupted", "running"]  # one was killed
     assert [held_by(folder) for folder in folders] == [None, None]

@@ -344,7 +344,7 @@ def test_a_signal_ends_it_cleanly(tiny, tmp_path, data_folder, number, code, nam
         rest = process.stderr.read()
         assert process.wait(10) == code
         assert time.monotonic() - sent < 10
-    assert f"stopped by {name}" in rest and "The same command" in rest and "Traceback" not in rest
+    assert f"stopped by {name}" in rest and "Run the same command again" in rest and "Traceback" not in rest
     about = json.loads((tmp_path / "r/long/seed-0/run.json").read_text())
     assert about["status"] == "interrupted" and about["ended"]
     assert int(re.search(r"saved: long seed 0 after epoch (\d+) of 10000", rest)[1]) >= 3

@@ -141,7 +141,7 @@ MUTANTS = {
     "the variance is averaged": ("renorm", "return mean.squeeze(1), torch.sqrt(", "return mean.squeeze(1), (",
                                  "batch_renorm", "running statistics"),
     "the schedule starts at once": ("renorm", "if step < start:", "if False:", "batch_renorm", "schedule"),
-    "ghosts of the whole": ("ghost", "[size] * whole + [rest] * (rest > 0 or not whole)", "[len(x)]", "ghost_batch",
+    "ghosts of the whole": ("ghost", "torch.split(x, size)", "torch.split(x, len(x))", "ghost_batch",
                             "training output"),
     "noise in evaluation": ("noisy", "if not self.training:\n            return y", "pass", "noisy_batch",
                             "evaluates without"),
