@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import idle
 from rich.console import Console
 from rich.table import Table
 
@@ -86,6 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5, help="fresh processes of each; the median counts")
     arguments = parser.parse_args()
+    idle.watch()
     table = Table(
         "runs", "median s", "target", "ratio", "median MB", "target", "ratio", "torch", title=f"n = {arguments.repeats}"
     )

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import idle
 import numpy as np
 import torch
 from rich.console import Console
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=None)
     parser.add_argument("--repeats", type=int, default=3, help="epochs of each loop; the median counts")
     arguments = parser.parse_args()
+    idle.watch()
     torch.set_num_threads(1)
     table = Table("config", "tutorial s/epoch", "bnbench s/epoch", "ratio", "target", title=arguments.dataset)
     for name, target in CONFIGS.items():

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import idle
 import torch
 
 from bnbench.cli import app
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--with-workers", type=int, default=40, help="how many of them of a command with workers")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    idle.watch()
     rng = random.Random(options.seed)
     torch.set_num_threads(1)  # a fork of a process with OpenMP's threads would wait for them for ever
     os.environ["BNBENCH_JOBS"] = "1"

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import idle
 from rich.console import Console
 from rich.table import Table
 
@@ -188,6 +189,7 @@ def main() -> None:
     parser.add_argument("--speed", action="store_true", help="ten seeds of mlp_bn on full MNIST, and nothing else")
     parser.add_argument("--data-dir", type=Path, default=None)
     options = parser.parse_args()
+    idle.watch()
     data: list[object] = ["--data-dir", options.data_dir] if options.data_dir else []
     console = Console()
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import idle
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=None)
     parser.add_argument("--repeats", type=int, default=3, help="processes of each; the median and the range count")
     arguments = parser.parse_args()
+    idle.watch()
     folder = data_dir(arguments.data_dir)
     base = peak_mb([sys.executable, "-c", "import torch"])
     table = Table("process", "peak MB", "above torch", "range", "target", "ratio")

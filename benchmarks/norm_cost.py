@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import idle
 import torch
 import torch.nn.functional as F
 from rich.console import Console
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=None, help="steps of each norm; default: 300 (MLP), 60 (CNN)")
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
+    idle.watch()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for model, rounds in ROUNDS.items():

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import idle
+
 HERE = Path(__file__).parent.parent
 WAYS = {"smoke": ["--smoke"], "epoch": ["--set", "data.dataset=mnist5k", "--set", "train.epochs=1"]}
 FILES = ("metrics.csv", "mistakes.csv")
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("revision", help="a commit of this repository")
     revision = parser.parse_args().revision
+    idle.watch()
     configs = sorted(str(path.relative_to(HERE)) for path in (HERE / "configs").rglob("*.yaml"))
     with tempfile.TemporaryDirectory() as scratch:
         other = Path(scratch) / "other"

@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import idle
 import torch
 from kills import ALL, CONFIG, differing
 
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--commands", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
+    idle.watch()
     torch.set_num_threads(1)  # a fork of a process with OpenMP's threads would wait for them for ever
     os.environ["BNBENCH_JOBS"] = "1"
     failures, codes = [], Counter[int]()

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import idle
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=11, help="fresh processes of each; the median counts")
     arguments = parser.parse_args()
+    idle.watch()
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(arguments.repeats):
         for name, (command, _) in COMMANDS.items():
