@@ -1,9 +1,9 @@
-"""`bnbench compare` on 1,000 and 10,000 runs, each in a fresh process: seconds, memory, and what was imported.
+"""`bnbench compare` on 1,000 and 10,000 runs, each in a fresh process: seconds, memory, and whether it imported torch.
 
     python benchmarks/compare_many.py       3 minutes
 
-The runs are the tracked ones of mlp_bn, with other seeds, learning rates and accuracies: arms of ten seeds, and,
-hardest to read, arms of one. Targets: 1,000 runs in 3 s and 300 MB, 10,000 in 20 s; torch is not imported.
+The runs are the tracked ones of mlp_bn, with other seeds, learning rates and accuracies: arms of ten seeds, and
+arms of one, which take longest. Targets: 1,000 runs in 3 s and 300 MB, 10,000 in 20 s; torch is not imported.
 """
 
 import argparse

@@ -6,7 +6,7 @@
 The tutorial's loop is rebuilt from its text: torchvision's Dataset hands out one PIL image at a time,
 a numpy transform normalizes it, a DataLoader collates 64 of them, and loss and accuracy are read with
 `.item()` after every batch; then the test images go through the same path, 128 at a time. Both loops
-train the same network from the same start with the same optimizer, so the ratio is that of the loops.
+train the same network from the same start with the same optimizer, so the ratio compares the loops.
 Targets: at least 4 for the MLP, 1.5 for the CNN.
 """
 
@@ -39,7 +39,7 @@ CONFIGS = {"mlp_no_bn": 4.0, "mlp_bn": 4.0, "cnn_no_bn": 1.5, "cnn_bn": 1.5}  # 
 
 
 class InMemoryMNIST(MNIST):
-    """torchvision's Dataset, `__getitem__` and all, over images that are already read."""
+    """torchvision's Dataset, with its own `__getitem__`, over images that are already in memory."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         VisionDataset.__init__(self, root="", transform=_transform)
@@ -80,7 +80,7 @@ def tutorial_epoch(
 
 
 def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[float, float]:
-    """Median seconds an epoch, validation included: the tutorial's loop, then bnbench's."""
+    """Median seconds for an epoch with its validation: the tutorial's loop, then bnbench's."""
     config = load_config(Path(f"configs/{name}.yaml"), [f"data.dataset={dataset_name}", "device=cpu"])
     dataset, _ = datasets.load(dataset_name, folder)
     splits = load_splits(normalize(dataset, torch.float32), config.data, torch.device("cpu"))

@@ -1,11 +1,11 @@
-"""Kill `bnbench run` (SIGKILL) at random moments, and see that the same command then ends with the same bytes.
+"""Kill `bnbench run` (SIGKILL) at random moments, and check that running it again gives the same bytes.
 
     python benchmarks/kills.py                            # 200 kills, 40 of them of a command with worker processes
     python benchmarks/kills.py --kills 10 --with-workers 2
 
-Most commands are forks of this process, which has imported torch already, so that the moments fall into
-the run itself and not into imports. Some are killed several times in a row before they may end. After every
-kill what lies in the folder must read as unfinished, or be whole. Exits with 1 if any of it does not hold.
+Most commands are forks of this process, which has imported torch already, so that the kills hit
+the run and not the imports. Some are killed several times in a row before they may end. After every kill, the
+folder must be read as unfinished, or be complete and correct. Exits with 1 if a check fails.
 """
 
 import argparse
@@ -42,7 +42,7 @@ ALL = sorted([*SAME, "run.json", "timing.csv"])
 
 
 def forked(arguments: list[str]) -> int:
-    """Start a command in a fork of this process; its pid."""
+    """Start a command in a fork of this process; return its pid."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -57,7 +57,7 @@ def forked(arguments: list[str]) -> int:
 
 
 def fresh(arguments: list[str]) -> int:
-    """Start a command as a person does, with two worker processes; its pid."""
+    """Start a command as a user does, with two worker processes; return its pid."""
     command = [sys.executable, "-m", "bnbench", *arguments, "--jobs", "2"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid
 
@@ -70,7 +70,7 @@ def killed(pid: int, moment: float) -> bool:
 
 
 def stage(folder: Path, whole: Path) -> str:
-    """Where a kill fell; raises AssertionError where what is left reads as more than it is."""
+    """The stage at which the kill came. Raises AssertionError if the folder claims more than it holds."""
     if not (folder / "run.json").exists():
         return "before the run's first file was written"
     try:
@@ -78,7 +78,7 @@ def stage(folder: Path, whole: Path) -> str:
     except ResultsError as error:
         raise AssertionError(f"unreadable after a kill: {error}") from None
     if run.status == "complete":
-        assert differing(folder, whole) == [], "reads as complete and is not whole"
+        assert differing(folder, whole) == [], "run.json says complete, but files differ"
         return "after the run was complete"
     return f"after epoch {len(run.rows)} of {run.epochs}"
 
@@ -90,12 +90,12 @@ def differing(folder: Path, whole: Path) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--with-workers", type=int, default=40, help="how many of them of a command with workers")
+    parser.add_argument("--with-workers", type=int, default=40, help="how many of the kills hit a command with workers")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     idle.watch()
     rng = random.Random(options.seed)
-    torch.set_num_threads(1)  # a fork of a process with OpenMP's threads would wait for them for ever
+    torch.set_num_threads(1)  # a fork of a process with OpenMP's threads would wait for them forever
     os.environ["BNBENCH_JOBS"] = "1"
     with tempfile.TemporaryDirectory() as work:
         os.environ["BNBENCH_DATA"] = work
@@ -117,7 +117,7 @@ def main() -> None:
             start = fresh if kills["fresh"] < options.with_workers else forked
             out = Path(work) / f"trial-{trials}"
             arguments = ["run", str(config), "--out", str(out)]
-            # Of a fresh command, the first seconds are imports; most kills are to fall after them.
+            # A fresh command imports for the first seconds; most kills should come later.
             earliest = 0.5 * durations[start] if start is fresh and rng.random() < 0.9 else 0.0
             try:
                 for _ in range(rng.choice([1, 1, 2, 3])):
@@ -136,7 +136,7 @@ def main() -> None:
                 failures.append(f"trial {trials}: {error}")
             trials += 1
         print(f"{kills.total()} kills ({kills['fresh']} of commands with two workers) in {trials} trials of 2 runs;")
-        print("where they fell, by run:")
+        print("when they came, by run:")
         for name, count in sorted(stages.items()):
             print(f"  {count:4} {name}")
         for failure in failures:

@@ -1,10 +1,10 @@
-"""What many runs cost beside training: the first, each further one, a sweep of a thousand; and what --jobs gains.
+"""The overhead of many runs: the first, each further one, a sweep of a thousand; and the gain from --jobs.
 
     python benchmarks/many_runs.py                                  # overhead and the sweep: 5 minutes
     python benchmarks/many_runs.py --speed --data-dir FOLDER        # ten seeds of mlp_bn on full MNIST: 15 minutes
 
-Overhead is the command's time less the seconds in the runs' timing.csv (training and validation), shared among
-the processes. Memory is resident, of the command and of its largest worker, early and late in the sweep.
+Overhead is the time of the command minus the seconds in the runs' timing.csv (training and validation), divided
+by the number of processes. Memory is the resident memory of the command and of its largest worker.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def resident(pid: int) -> float:
 
 
 def measure(*arguments: object) -> tuple[float, list[Sample]]:
-    """Seconds that `bnbench run ...` takes, and what its processes were on the way."""
+    """The seconds that `bnbench run ...` takes, and samples of its processes."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "bnbench", "run", *map(str, arguments), "--quiet", "--no-fallback"]
     samples = []
@@ -76,7 +76,7 @@ def measure(*arguments: object) -> tuple[float, list[Sample]]:
                     )
                 )
             except OSError:
-                pass  # one has just ended
+                pass  # a process has just ended
         assert process.returncode == 0, f"{command} ended with {process.returncode}"
     return time.perf_counter() - start, samples
 
@@ -91,7 +91,7 @@ def trained(out: Path) -> float:
 
 
 def overhead(work: Path, config: Path, repeats: int, data: list[object]) -> Table:
-    """Of a command of one run, and of each further run of one of twenty-one, in one process."""
+    """The overhead of one run, and of each further run in a command of 21 runs, in one process."""
     first: list[float] = []
     further: list[float] = []
     for repeat in range(repeats):
@@ -109,7 +109,7 @@ def overhead(work: Path, config: Path, repeats: int, data: list[object]) -> Tabl
 
 
 def ending(work: Path, config: Path, repeats: int) -> Table:
-    """Of a command that is stopped by Ctrl-C or SIGTERM in its third epoch, with everything that it had started."""
+    """The time from Ctrl-C or SIGTERM in the third epoch until the command and its processes have ended."""
     table = Table("from the signal to the end", "median s", "range", "target s", title=f"n = {repeats}")
     for jobs in (1, 2):
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,7 +118,7 @@ def ending(work: Path, config: Path, repeats: int) -> Table:
                 out = work / f"ending-{jobs}-{number}-{repeat}"
                 command = [sys.executable, "-m", "bnbench", "run", str(config), "--out", str(out), "--jobs", str(jobs)]
                 command += ["--seeds", "0..1", "--set", "train.epochs=10000"]
-                # A shell's background jobs ignore SIGINT, and what they start would too.
+                # A shell's background jobs ignore SIGINT, and their child processes inherit that.
                 heed = f"import os, signal; signal.signal(2, signal.SIG_DFL); os.execv({command[0]!r}, {command!r})"
                 with subprocess.Popen([sys.executable, "-c", heed], stderr=subprocess.PIPE, text=True) as process:
                     assert process.stderr
@@ -184,9 +184,9 @@ def speed(work: Path, repeats: int, data: list[object]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1_000, help="of the sweep")
+    parser.add_argument("--runs", type=int, default=1_000, help="how many runs the sweep has")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--speed", action="store_true", help="ten seeds of mlp_bn on full MNIST, and nothing else")
+    parser.add_argument("--speed", action="store_true", help="train only ten seeds of mlp_bn on full MNIST")
     parser.add_argument("--data-dir", type=Path, default=None)
     options = parser.parse_args()
     idle.watch()

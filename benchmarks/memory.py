@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py        5 minutes; --data-dir names the folder with MNIST
 
-Target: at most 500 MB above. Where the folder has the original files, one run reads those, as the first
-run after a download does, with torchvision; the others read the cache that later runs read.
+Target: at most 500 MB above. If the folder has the original files, one run reads them with torchvision, like the
+first run after a download. The others read the cache, like later runs.
 """
 
 import argparse
@@ -37,7 +37,9 @@ def peak_mb(command: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, default=None)
-    parser.add_argument("--repeats", type=int, default=3, help="processes of each; the median and the range count")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="processes of each; the table has their median and range"
+    )
     arguments = parser.parse_args()
     idle.watch()
     folder = data_dir(arguments.data_dir)

@@ -1,12 +1,12 @@
-"""What each norm costs: a training step of the tutorial's MLP and CNN with it, over the same step without.
+"""The cost of each norm: a training step of the tutorial's MLP and CNN with it, relative to a step without it.
 
     python benchmarks/norm_cost.py            2 minutes on one core; needs no data
-    python benchmarks/norm_cost.py --profile  where a step with our batch norm and with PyTorch's goes
+    python benchmarks/norm_cost.py --profile  the operators that take the time in a step with batch norm
 
-A step is forward, backward and SGD on one batch of 64 random images. Every norm, ours and PyTorch's, takes its
-turn in every round, two steps of which the second counts, so that a slow moment of the machine hits all alike and
-the caches are the norm's own, as in a run; a ratio is the median over rounds of the round's ratio. Then our batch
-norm and PyTorch's take turns without the others. Target: a step with ours at most 1.5 times one with PyTorch's.
+A step is forward, backward and SGD on one batch of 64 random images. Every norm, ours and PyTorch's, takes two
+steps in every round, so that a slow moment of the machine hits all alike. Only the second step counts, because the
+first fills the caches. A ratio is the median of the ratios of the rounds. Then our batch norm and PyTorch's take
+turns without the others. Target: a step with ours takes at most 1.5 times as long as one with PyTorch's.
 """
 
 import argparse
@@ -37,7 +37,7 @@ console = Console(width=100)
 
 
 def arms(model: str, only: str | None = None) -> Iterator[tuple[str, nn.Module, Optimizer]]:
-    """Every norm (or `only` one) in every implementation, in the network of its shipped config; no norm first."""
+    """Every norm (or `only` one) and implementation, in the network of its shipped config. “none” comes first."""
     for norm, built in {"none": ["-"], **NORMS, **WEIGHT_NORMS}.items():
         path = CONFIGS / f"{model}_{norm}.yaml"
         if only not in (None, norm):
@@ -72,7 +72,7 @@ def measure(model: str, rounds: int, only: str | None = None) -> dict[str, list[
     for _ in range(rounds):
         shuffled.shuffle(made)  # so that no norm always follows the same other
         for name, network, optimizer in made:
-            step(network, optimizer, images, labels)  # brings what the step needs back into the caches
+            step(network, optimizer, images, labels)  # fills the caches
             times[name].append(step(network, optimizer, images, labels))
     return times
 
@@ -99,7 +99,7 @@ def show(model: str, rounds: int) -> None:
 
 
 def profile(model: str) -> None:
-    """PyTorch's operators in 20 steps with batch norm, the most expensive first."""
+    """Print PyTorch's operators in 20 steps with batch norm, the most expensive first."""
     images, labels = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
     for name, network, optimizer in arms(model):
         if name in ("none", "batch, custom", "batch, builtin"):

@@ -22,7 +22,7 @@ FILES = ("metrics.csv", "mistakes.csv")
 
 
 def train(source: Path, configs: list[str], out: Path) -> dict[str, dict[str, bytes]]:
-    """What `source` writes for each config and way, by the run's folder."""
+    """The files that `source` writes for each config and way, by the run's folder."""
     environment = {**os.environ, "PYTHONPATH": str(source)}
     for way, options in WAYS.items():
         command = [sys.executable, "-m", "bnbench", "run", *configs, *options, "--quiet", "--out", str(out / way)]

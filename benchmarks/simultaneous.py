@@ -1,11 +1,11 @@
-"""Start commands at once on one config and one results folder: every run recorded once, none lost, no torn file.
+"""Start commands at once on one config and one results folder: every run must be recorded once, in whole files.
 
     python benchmarks/simultaneous.py                    # 8 commands, 20 rounds
     python benchmarks/simultaneous.py --rounds 1
 
 The commands are forks of this process, which has imported torch already: they start within milliseconds of
-each other. In every round each run must be trained by one command; the others find it complete, or say who
-holds it (exit code 3). Exits with 1 if any of it does not hold.
+each other. In every round each run must be trained by one command; the others find it complete, or name
+the process that holds it (exit code 3). Exits with 1 if a check fails.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SEEDS = range(6)
 
 
 def forked(arguments: list[str], said: Path) -> int:
-    """Start a command in a fork of this process, with what it says in the file `said`; its pid."""
+    """Start a command in a fork of this process, with its output in the file `said`; return its pid."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     options = parser.parse_args()
     idle.watch()
-    torch.set_num_threads(1)  # a fork of a process with OpenMP's threads would wait for them for ever
+    torch.set_num_threads(1)  # a fork of a process with OpenMP's threads would wait for them forever
     os.environ["BNBENCH_JOBS"] = "1"
     failures, codes = [], Counter[int]()
     with tempfile.TemporaryDirectory() as work:
@@ -85,7 +85,7 @@ def main() -> None:
             except (AssertionError, OSError) as error:
                 failures.append(f"round {number}: {error}")
     print(f"{options.commands} commands at once, {len(SEEDS)} runs, {options.rounds} rounds;")
-    print(f"{codes[0]} ended with 0, {codes[3]} with 3, since another held a run to the end")
+    print(f"{codes[0]} ended with 0, {codes[3]} with 3, because another command held a run")
     for failure in failures:
         print(f"FAILED {failure}")
     print(

@@ -2,7 +2,7 @@
 
     python benchmarks/start_up.py      15 seconds
 
-Targets: --help under 0.4 s, compare under 2 s, neither importing torch (the tests hold that).
+Targets: --help under 0.4 s, compare under 2 s, both without importing torch (the tests check that).
 """
 
 import argparse

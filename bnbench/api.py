@@ -1,11 +1,11 @@
-"""The Python API: what the commands do, as functions. Errors are exceptions with the commands' exit codes.
+"""The Python API: the commands as functions. Errors are exceptions with the exit codes of the commands.
 
 >>> import bnbench
 >>> (config,) = bnbench.load_config("configs/mlp_bn.yaml", set={"train.epochs": 1}, seeds=0)
 >>> config.name, config.norm.type, config.train.epochs
 ('mlp_bn,train.epochs=1', 'batch', 1)
 >>> runs = bnbench.read_runs("results/reference/mlp_bn", "results/reference/mlp_no_bn")
->>> runs.to_frame().shape  # a row for each of 2 arms × 10 seeds × 10 epochs
+>>> runs.to_frame().shape  # one row for each arm, seed and epoch: 2 × 10 × 10
 (200, 13)
 >>> bnbench.compare(runs).to_frame()[["arm", "seeds", "pairs"]].fillna(0).values.tolist()
 [['mlp_no_bn', 10, 0.0], ['mlp_bn', 10, 10.0]]
@@ -67,13 +67,13 @@ def load_config(
     name: str | None = None,
     smoke: bool = False,
 ) -> list[Config]:
-    """Read a YAML config: a list of one, or of every arm of its grid.
+    """Read a YAML config. The list has one Config, or one for each arm of a grid.
 
-    `set` overrides keys, as `["train.optimizer.lr=0.5"]` or `{"train.optimizer.lr": 0.5}`; `seeds` are as
-    in `3`, `"0..9"` or `[0, 2, 5]`. `name` names the folder of the runs; `smoke` trains one epoch on 512
-    images of mnist5k, to try a config.
+    `set` overrides keys, as in `["train.optimizer.lr=0.5"]` or `{"train.optimizer.lr": 0.5}`. `seeds` is
+    `3`, `"0..9"` or `[0, 2, 5]`. `name` names the folder of the runs. `smoke` tries a config: one epoch on 512
+    images of mnist5k.
 
-    Raises ConfigError (exit code 2) that names every problem with its file, line and key.
+    Raises ConfigError (exit code 2), which names every problem with its file, line and key.
 
     >>> [config.name for config in load_config("configs/mlp_bn.yaml", set={"grid": {"train.optimizer.lr": [0.1, 1]}})]
     ['mlp_bn,train.optimizer.lr=0.1', 'mlp_bn,train.optimizer.lr=1']
@@ -85,7 +85,7 @@ def load_config(
     try:
         overrides = [f"{key}={json.dumps(value)}" for key, value in set.items()] if isinstance(set, Mapping) else set
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"load_config(set=...): a value is none that YAML has: {error}") from None
+        raise ConfigError(f"load_config(set=...): a value cannot be written as YAML: {error}") from None
     chosen = seeds if seeds is None or isinstance(seeds, str | int) else list(seeds)
     return load_configs([Path(path)], list(overrides), name=name, seeds=chosen, smoke=smoke)
 
@@ -101,14 +101,14 @@ def run(
     data_dir: str | Path | None = None,
     quiet: bool = True,
 ) -> list[Run]:
-    """Train every seed of the configs below the folder `out`; return the runs, in order, as read back.
+    """Train every seed of the configs into the folder `out`; return the runs in order.
 
-    Complete runs are not trained again unless `force`, and interrupted ones are resumed. With more `jobs`
-    than one (None: one for each core) worker processes train; a script then needs the guard
-    `if __name__ == "__main__":`. `cluster` is a Dask scheduler's address. `quiet=False` shows progress on stderr.
+    Complete runs are skipped unless `force` is true, and interrupted runs are resumed. If `jobs` is above 1
+    (None: one for each core), worker processes train. A script then needs the guard
+    `if __name__ == "__main__":`. `cluster` is the address of a Dask scheduler. `quiet=False` shows progress on stderr.
 
-    Raises ConfigError (exit code 2) for what cannot be trained, RunError (3) where a run failed, which
-    leaves the others complete, DataError (4) for a damaged or missing dataset, and Interrupted (130) on Ctrl-C.
+    Raises ConfigError (exit code 2) for a config that cannot be trained, RunError (3) if a run failed (the other
+    runs are complete), DataError (4) for a damaged or missing dataset, and Interrupted (130) on Ctrl-C.
 
     >>> import tempfile
     >>> small = {"data.dataset": "mnist5k", "data.train_limit": 512, "train.epochs": 1}
@@ -119,7 +119,7 @@ def run(
     """
     configs = [config] if isinstance(config, Config) else list(config) if isinstance(config, Sequence) else []
     if not configs or not all(isinstance(one, Config) for one in configs):
-        raise ConfigError(f"run() takes what load_config() gives, not {_a(config)}")
+        raise ConfigError(f"run() takes a Config or a list of them from load_config(), not {_a(config)}")
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise ConfigError(f"run(jobs={jobs!r}): must be a whole number from 1, or None for one for each core")
     from bnbench.data.datasets import data_dir as data_folder
@@ -139,11 +139,10 @@ def run(
 def read_runs(*paths: str | Path) -> Runs:
     """Read every run at or below the paths: results folders, or single runs. Needs no torch.
 
-    Raises ResultsError (exit code 3) where not one finished run can be read; runs that are left out are
-    named in `.notes`.
+    Raises ResultsError (exit code 3) if there is no finished run. `.notes` names the runs that are left out.
 
     >>> runs = read_runs("results/reference")
-    >>> frame = runs.to_frame()  # one row a run and epoch
+    >>> frame = runs.to_frame()  # one row for each run and epoch
     >>> frame.query("arm == 'mlp_bn' and seed == 0")["epoch"].tolist()
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     """
@@ -163,16 +162,16 @@ def compare(
     early: int | None = None,
     bootstrap: bool = False,
 ) -> "Comparison":
-    """Compare the arms among `runs`, or at or below paths, with 95 % intervals over seeds. Needs no torch.
+    """Compare the arms of `runs`, or of the runs at or below paths, with 95 % intervals over seeds. Needs no torch.
 
-    Each arm is compared with `baseline`, or else with the arm without a norm that is most alike. Accuracies
-    and targets are fractions; `at` is "final", "best" or an epoch counted from 1. Runs of different data or
-    length stand in tables of their own, because they may not be compared.
+    Each arm is compared with `baseline`; by default that is the most similar arm without a norm. Accuracies and
+    targets are fractions. `at` is "final", "best" or an epoch counted from 1. Runs with different data or length
+    get tables of their own, because they cannot be compared.
 
-    Raises ConfigError (exit code 2) for a question that makes no sense, ResultsError (3) as `read_runs`.
+    Raises ConfigError (exit code 2) for a question that makes no sense, and ResultsError (3) like `read_runs`.
 
     >>> comparison = compare("results/reference", metric="train_loss", at=1)
-    >>> frame = comparison.to_frame()  # one row an arm
+    >>> frame = comparison.to_frame()  # one row for each arm
     >>> frame.query("arm == 'mlp_bn'")["baseline"].item()
     'mlp_no_bn'
     """
@@ -187,10 +186,10 @@ def compare(
 
 
 class Comparison(analysis.Comparison):
-    """Tables of arms, one for each set of runs that may be compared; str() is what `bnbench compare` prints."""
+    """Tables of arms, one for each group of runs that can be compared. str() gives the text of `bnbench compare`."""
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row an arm, with the columns of `bnbench compare --format csv`."""
+        """One row for each arm, with the columns of `bnbench compare --format csv`."""
         import pandas as pd
 
         records = [record for table in self.tables for record in tables.records(table, self._columns(table, True))]

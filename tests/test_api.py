@@ -87,7 +87,7 @@ def test_a_comparison_prints_and_saves_what_the_command_does(bnbench, tmp_path):
         (lambda: package.load_config("no.yaml"), "ConfigError", "no.yaml: no such file"),
         (lambda: package.load_config({"model": 1}), "ConfigError", "takes the path of a YAML file, not a dict"),
         (lambda: package.load_config("a.yaml", set="a=1"), "ConfigError", r"takes a list, as in set=\['a=1'\]"),
-        (lambda: package.load_config("a.yaml", set={"a": object()}), "ConfigError", "a value is none that YAML has"),
+        (lambda: package.load_config("a.yaml", set={"a": object()}), "ConfigError", "a value cannot be written as YAML"),
         (lambda: package.run("a.yaml"), "ConfigError", r"takes what load_config\(\) gives, not a str"),
         (lambda: package.run([]), "ConfigError", r"takes what load_config\(\) gives, not a list"),
         (lambda: package.run(None), "ConfigError", r"takes what load_config\(\) gives, not a NoneType"),

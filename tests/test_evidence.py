@@ -369,10 +369,10 @@ def test_a_gate_fails_where_there_is_nothing_to_judge(bnbench, tmp_path):
         ("valid_accurracy < 0.9", "there is no number valid_accurracy"),
         ("norm.type < 1", "there is no number norm.type"),
         ("valid_accuracy < nowhere.json", "nowhere.json cannot be read: No such file"),
-        ("valid_accuracy < r", "r is no saved comparison"),
+        ("valid_accuracy < r", "r is not a saved comparison"),
         (
             "valid_accuracy < broken.json",
-            "broken.json is no saved comparison; bnbench compare PATH --format json makes one",
+            "broken.json is not a saved comparison; make one with bnbench compare PATH --format json",
         ),
         ("valid_accuracy < 1e999", "must have a finite number"),
     ],
@@ -462,7 +462,7 @@ def test_the_bootstrap_judges_accuracy_on_the_test_images_alone(bnbench, tmp_pat
     assert "~ [0.00, 0.00]" in bnbench("compare", tmp_path / "r", "--bootstrap", "--metric", "test_accuracy").stdout
     for option in (("--metric", "train_accuracy"), ("--at", "1"), ("--at", "best")):
         result = bnbench("compare", tmp_path / "r", "--bootstrap", *option)
-        assert result.exit_code == 2 and "--bootstrap is of the final accuracy on the test images" in result.stderr
+        assert result.exit_code == 2 and "--bootstrap needs the final accuracy on the test images" in result.stderr
 
 
 def test_one_pair_supports_no_conclusion(bnbench, tmp_path):
@@ -558,10 +558,10 @@ def test_a_gate_fails_where_something_was_not_read_or_shown(bnbench, results):
     make_run(results, "longer", 0, [0.9] * 9, config=make_config())
     assert bnbench("compare", results, *gate).exit_code == 0
     result = bnbench("compare", results, "--at", "5", *gate)
-    assert result.exit_code == 1 and "cannot judge what is not shown: mnist" in result.stderr
+    assert result.exit_code == 1 and "cannot judge all runs: not shown: mnist" in result.stderr
     (results / "bn/seed-0/run.json").write_text("{")
     result = bnbench("compare", results, *gate)
-    assert result.exit_code == 1 and "cannot judge what is left out, unreadable" in result.stderr
+    assert result.exit_code == 1 and "cannot judge all runs: left out, unreadable" in result.stderr
 
 
 def test_a_path_that_cannot_even_be_looked_at_hides_no_other(bnbench, results):

@@ -115,7 +115,7 @@ def test_weights_of_other_kinds_are_refused(bnbench, arms):
 
 def test_what_is_no_run_is_refused(bnbench, arms):
     result = bnbench("show", arms / "bn")
-    assert result.exit_code == 3 and "is no run; name a run's folder, as in" in result.stderr
+    assert result.exit_code == 3 and "is not a run; name a run's folder, as in" in result.stderr
     result = bnbench("show", arms / "bn/seed-0", "--set", "a=1")
     assert result.exit_code == 2 and "--set is for configs" in result.stderr
     (arms / "bn/seed-0/config.yaml").unlink()

@@ -1,8 +1,8 @@
 """Runs → arms → groups that may be compared. Reads results folders only; no torch.
 
 An arm is a config without its seed. Arms stand in one group when they share the dataset, the images trained
-and validated on, the epochs, and whether they are smoke runs. Unfinished and diverged runs are in no mean:
-they are counted with their arm and named in a note.
+and validated on, the epochs, and whether they are smoke runs. Means leave out unfinished and diverged runs:
+a table counts them with their arm, and a note names each.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ class Group:
     dataset_sha256: str
     train_images: int
     valid_images: int
-    held_out: int  # training images that validation is on; 0: it is on the test images
+    held_out: int  # training images used for validation; 0: validation uses the test images
     epochs: int
 
     def title(self) -> str:
@@ -65,14 +65,14 @@ class Arm:
 
     @property
     def counts(self) -> str:
-        """How many runs its numbers are of, and how many are in none."""
+        """How many runs its means include, and how many they leave out."""
         apart = [(len(self.diverged), "diverged"), (len(self.unfinished), "unfinished")]
         return " + ".join([str(len(self.complete)), *(f"{n} {what}" for n, what in apart if n)])
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs that were read, as the arms of each group, by name; and a note on each run that is in no mean."""
+    """The runs that were read, as the arms of each group, by name. `notes` names each run that the means leave out."""
 
     groups: dict[Group, list[Arm]]
     notes: list[Note]
@@ -81,8 +81,8 @@ class Runs:
         return [arm for arms in self.groups.values() for arm in arms]
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row a run and epoch: where it belongs, then METRICS and TIMING (accuracies are fractions)."""
-        import pandas as pd  # half a second
+        """One row for each run and epoch: its arm and dataset, then METRICS and TIMING. Accuracies are fractions."""
+        import pandas as pd  # takes half a second
 
         return pd.DataFrame(
             {
@@ -109,7 +109,7 @@ def seed_ranges(seeds: Sequence[int]) -> str:
 
 
 def collect(paths: Sequence[Path]) -> Runs:
-    """Read every run at or below `paths`. Raises ResultsError where not one can be shown."""
+    """Read every run at or below `paths`. Raises ResultsError if it finds no finished run."""
     notes: list[Note] = []
     groups: dict[Group, list[Arm]] = defaultdict(list)
     for (group, name, digest), runs in _by_arm(_read(paths, notes), notes).items():
@@ -148,7 +148,7 @@ def _read(paths: Sequence[Path], notes: list[Note]) -> Iterable[Run]:
 
 
 def _by_arm(runs: Iterable[Run], notes: list[Note]) -> dict[tuple[Group, str, str], list[Run]]:
-    """Each arm's runs. Of two of a seed the complete one counts, or the first; an unfinished other is not spoken of."""
+    """Each arm's runs, one for each seed: the complete one, or the first. A note names a second finished run."""
     arms: dict[tuple[Group, str, str], dict[int, Run]] = defaultdict(dict)
     for run in runs:
         group = Group(**{shared.name: getattr(run, shared.name) for shared in fields(Group)})
@@ -169,7 +169,7 @@ def _rank(run: Run) -> int:
 
 
 def _metrics(run: Run) -> list[tuple[str, ...]]:
-    return [tuple(repr(getattr(row, name)) for name in METRICS) for row in run.rows]  # repr: NaN is itself
+    return [tuple(repr(getattr(row, name)) for name in METRICS) for row in run.rows]  # repr: NaN equals NaN
 
 
 def _label(arms: Sequence[Arm]) -> None:
@@ -181,7 +181,7 @@ def _label(arms: Sequence[Arm]) -> None:
 
 
 def _config(arm: Arm, notes: list[Note]) -> dict[str, Any]:
-    """The settings of an arm, flat, from the first of its runs; a run that does not tell them is named."""
+    """The settings of an arm, flat, from its first run. A note names the run if its config cannot be read."""
     folder = arm.runs()[0].path
     try:
         config = Config.of_run(run_config(folder))

@@ -1,4 +1,4 @@
-"""Which arm each arm is compared with: the one that is named, or the one without a norm that is most alike."""
+"""The baseline of each arm: the arm that the user names, or the most similar arm without a norm."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ SHOWN = 5  # arms that a note names
 
 
 def named(arms: Sequence[Arm], name: str) -> str:
-    """The label of the arm that --baseline names. Raises ConfigError where that is none, or several."""
+    """The label of the arm that --baseline names. Raises ConfigError if no arm, or several, have that name."""
     found = {arm.label for arm in arms if name in (arm.label, arm.name)}
     if len(found) == 1:
         return found.pop()
@@ -29,13 +29,13 @@ def named(arms: Sequence[Arm], name: str) -> str:
 def nearest(arms: Sequence[Arm], notes: list[Note]) -> list[Arm | None]:
     """For each arm, the arm without a norm that shares its kind of model and most of its other settings.
 
-    None where there is none, or where two are equally near, which is noted. An arm of which no run is
-    complete is a baseline only if no other is to be had.
+    None if there is no such arm, or if two are equally near; then a note says so. An arm without a complete
+    run becomes a baseline only if no arm without a norm has one.
     """
     without = [arm for arm in arms if arm.config.get("norm.type") == "none"]
     without = [arm for arm in without if arm.complete] or [arm for arm in without if arm.diverged]
     settings = {id(arm): _settings(arm) for arm in arms}
-    same: dict[str, list[Arm]] = defaultdict(list)  # most arms have a baseline of the very same settings
+    same: dict[str, list[Arm]] = defaultdict(list)  # most arms have a baseline with equal settings
     for arm in without:
         same[_key(settings[id(arm)])].append(arm)
 
@@ -63,7 +63,7 @@ def nearest(arms: Sequence[Arm], notes: list[Note]) -> list[Arm | None]:
 
 
 def _settings(arm: Arm) -> dict[str, Any]:
-    """All but the norm's own."""
+    """The settings that do not belong to the norm."""
     return {key: value for key, value in arm.config.items() if not key.startswith("norm.")}
 
 

@@ -1,4 +1,4 @@
-"""Groups of arms → rows with statistics: what each arm reached, and how it differs from its baseline.
+"""Groups of arms → rows with statistics: the result of each arm, and its difference to its baseline.
 
 compare(collect([Path("results")]), Question(target=0.97)).tables   # a Table for each group
 """
@@ -22,13 +22,13 @@ At = Literal["final", "best"] | int
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every arm. Accuracies and targets are fractions."""
+    """The question that a comparison answers for every arm. Accuracies and targets are fractions."""
 
     metric: str = "valid_accuracy"
     at: At = "final"  # the last epoch, each run's best, or an epoch counted from 1
-    baseline: str | None = None  # a label; None: the arm without a norm that is most alike
+    baseline: str | None = None  # a label; None: the most similar arm without a norm
     target: float | None = None
-    early: int | None = None  # the first epochs, of which the mean is asked
+    early: int | None = None  # how many first epochs to average
     bootstrap: bool = False
 
     @property
@@ -40,12 +40,12 @@ class Question:
         return self.measure.is_loss
 
     def of(self, metric: str) -> "Question":
-        """The same question of another metric."""
+        """The same question about another metric."""
         return replace(self, metric=metric)
 
     @property
     def column(self) -> str:
-        """What the metric at that time is called in machine formats: final_valid_accuracy, epoch3_train_loss."""
+        """The field of machine formats, as in final_valid_accuracy, epoch3_train_loss."""
         if not self.measure.per_epoch:
             return self.metric
         return f"{f'epoch{self.at}' if isinstance(self.at, int) else self.at}_{self.metric}"
@@ -53,23 +53,23 @@ class Question:
 
 @dataclass(frozen=True)
 class Reached:
-    """When an arm's runs first reached the target. Those that did not are counted as later than all others."""
+    """When an arm's runs first reached the target. Runs that did not reach it count as later than all others."""
 
     k: int
     n: int
-    epochs: float  # median over all n; infinite where half or more had not
-    seconds: float  # of training, up to the end of that epoch
+    epochs: float  # median over all n; infinite if half or more did not reach it
+    seconds: float  # of training until the end of that epoch
 
 
-@dataclass(eq=False)  # a row is itself: comparing their values would compare every run's
+@dataclass(eq=False)  # compared by identity: comparing values would compare every run
 class Row:
-    """One arm of a table. Means are over its complete runs; None where it has none, or was not asked."""
+    """One arm of a table. Means are over its complete runs; None if it has none, or if the question does not ask."""
 
     arm: Arm
-    value: Mean | None  # the metric that was asked for
+    value: Mean | None  # the metric of the question
     best: Mean | None  # the same at each run's best epoch
-    early: Mean | None  # … and over its first epochs
-    test: Mean | None  # accuracy on the test images, where validation is on others
+    early: Mean | None  # the same over its first epochs
+    test: Mean | None  # accuracy on the test images, if validation uses others
     epoch_seconds: float | None  # median training time of an epoch
     parameters: int
     baseline: Arm | None = None  # itself in the baseline's own row
@@ -84,18 +84,18 @@ class Row:
 
     @property
     def told_apart_over_seeds(self) -> bool:
-        """Whether the interval of its difference leaves 0 out."""
+        """Whether the interval of its difference excludes 0."""
         return self.difference is not None and self.difference.low is not None and not self.difference.covers_zero
 
     @property
     def told_apart(self) -> bool:
-        """Whether the bootstrap's interval, over images too, leaves 0 out as well, if it was asked for."""
+        """The same, and with --bootstrap the interval over seeds and images excludes 0 too."""
         return self.told_apart_over_seeds and not (self.bootstrap and self.bootstrap[0] <= 0 <= self.bootstrap[1])
 
 
 @dataclass(frozen=True)
 class Table:
-    """A group's rows: each baseline, then the arms that are compared with it."""
+    """The rows of a group: each baseline, then the arms compared with it."""
 
     group: Group
     question: Question
@@ -108,19 +108,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table for each group that can answer the question; the notes of the runs, and those of the answer."""
+    """A table for each group that can answer the question; the notes on the runs and on the answer."""
 
     tables: list[Table]
     notes: list[Note]
 
 
 def compare(runs: Runs, question: Question) -> Comparison:
-    """Answer `question` for every group that can; the others are named in the notes.
+    """Answer `question` for every group that can answer it; a note names each other group.
 
-    Raises ConfigError where no group can, where the baseline is nowhere, and for a question that makes no sense.
+    Raises ConfigError if no group can, if the baseline does not exist, or if the question makes no sense.
     """
     if question.bootstrap and (question.metric not in ("valid_accuracy", "test_accuracy") or question.at != "final"):
-        raise ConfigError("--bootstrap is of the final accuracy on the test images; leave out --metric and --at")
+        raise ConfigError("--bootstrap needs the final accuracy on the test images; leave out --metric and --at")
     if question.target is not None and not (0 <= question.target <= (1e3 if question.is_loss else 1)):
         what = "must be a loss, as in 0.1" if question.is_loss else "accuracies are fractions here: write 0.97 for 97 %"
         raise ConfigError(f"--target {question.target:g}: {what}")
@@ -183,7 +183,7 @@ def _row(arm: Arm, question: Question) -> Row:
 
 
 def mean_of(arm: Arm, question: Question) -> Mean | None:
-    """The metric that is asked for, over the arm's complete runs."""
+    """The mean of the question's metric over the arm's complete runs."""
     return _mean(list(by_seed(arm, question).values()))
 
 
@@ -192,7 +192,7 @@ def _mean(values: Sequence[float]) -> Mean | None:
 
 
 def by_seed(arm: Arm, question: Question) -> dict[int, float]:
-    """The metric that is asked for, of each complete run."""
+    """The question's metric for each complete run."""
     measure, runs = question.measure, arm.complete
     if not measure.per_epoch:
         return {run.seed: value for run in runs if (value := measure.of_test(run)) is not None}
@@ -229,13 +229,13 @@ def _reached(runs: Sequence[Run], question: Question) -> Reached | None:
 
 
 def _bootstraps(group: Group, question: Question) -> bool:
-    """Whether what is compared is accuracy on the test images, of which the mistakes are known."""
+    """Whether the question is about accuracy on the test images; runs record their mistakes only on those."""
     return question.metric == "test_accuracy" or not group.held_out
 
 
 def _bootstrap(row: Row, baseline: Arm, notes: list[Note]) -> tuple[float, float] | None:
     if row.difference is None or row.difference.low is None:
-        return None  # of one seed there is no interval over others
+        return None  # one seed gives no interval over seeds
     try:
         arm, other = ({run.seed: read_mistakes(run) for run in of.complete} for of in (row.arm, baseline))
     except ResultsError as error:

@@ -1,4 +1,4 @@
-"""Epoch by epoch: each arm's means over its complete runs, for tables and curves. No torch."""
+"""Each arm's means over its complete runs, epoch by epoch, for tables and curves. No torch."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ class EpochMeans:
 
     arm: Arm
     epoch: int
-    means: dict[str, Mean]  # of each of CURVES, over seeds
+    means: dict[str, Mean]  # for each of CURVES, over seeds
     seconds: float  # median time of training and validation
     trained: float  # mean seconds of training from the start of the run to this epoch's end
 
 
 def epoch_means(arms: Sequence[Arm]) -> Iterator[EpochMeans]:
-    """Arm by arm, epoch by epoch; nothing of an arm without a complete run."""
+    """The means of every epoch, arm by arm. Leaves out arms without a complete run."""
     for arm in arms:
         trained = [list(accumulate(row.train_seconds for row in run.rows)) for run in arm.complete]
         for index, rows in enumerate(zip(*(run.rows for run in arm.complete), strict=True)):

@@ -1,4 +1,4 @@
-"""What can be measured of a run: one table that tables, pictures, gates and diff share. No torch.
+"""The metrics of a run, in one table for the comparison, the pictures, the gates and diff. No torch.
 
 MEASURES["valid_loss"].lower_is_better   True
 MEASURES["test_accuracy"].per_epoch      False: it is taken once, after the last epoch
@@ -33,12 +33,12 @@ class Measure:
         return self.name.replace("_accuracy", " %").replace("_", " ")
 
     def of_epoch(self, row: EpochRow) -> float:
-        """Its value after an epoch, of a measure that every epoch has."""
+        """Its value after an epoch. Only for measures that every epoch has."""
         value: float = getattr(row, self.name)
         return value
 
     def of_test(self, run: Run) -> float | None:
-        """Its value on the test images that were read once; None of a run that holds no images out."""
+        """Its value on the test images, which are read once; None if the run does not hold images out."""
         return None if run.test is None else float(getattr(run.test, self.name.removeprefix("test_")))
 
 
@@ -53,5 +53,5 @@ MEASURES = {
         Measure("test_accuracy", "Test accuracy", "%", per_epoch=False),
     )
 }
-# Those that every epoch has: what curves are drawn of.
+# Every epoch has these, so they can be drawn as curves.
 CURVES = tuple(name for name, measure in MEASURES.items() if measure.per_epoch)

@@ -1,7 +1,7 @@
-"""What seeds can tell: intervals, paired differences, exact tests, corrections. Numbers in, numbers out.
+"""Statistics over seeds: intervals, paired differences, exact tests, corrections. Numbers in, numbers out.
 
-The distributions are scipy.special's; scipy.stats, which takes a second to import, is what the tests
-hold every function to. Levels are fixed: intervals of 95 %, tests at 5 %.
+The distributions come from scipy.special, because scipy.stats takes a second to import. The tests compare every
+function with scipy.stats. Levels are fixed: intervals of 95 %, tests at 5 %.
 """
 
 import math
@@ -14,15 +14,15 @@ from scipy import special
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL
-EXACT_PAIRS = 30  # up to here all 2ⁿ signs are counted
-DRAWS = 100_000  # of random signs beyond
+EXACT_PAIRS = 30  # up to this number of pairs, all 2ⁿ signs are counted
+DRAWS = 100_000  # random signs for more pairs
 
 
 @dataclass(frozen=True)
 class Mean:
     """A mean over n values, with the sample standard deviation and the 95 % t-interval mean ± half.
 
-    `sd` and `half` are None for one value, of which no spread can be known.
+    `sd` and `half` are None for one value, because one value has no spread.
     """
 
     n: int
@@ -41,10 +41,10 @@ class Mean:
 
 @dataclass(frozen=True)
 class Difference:
-    """Arm minus baseline: its mean, 95 % interval and p; paired by seed, or of two independent samples (Welch).
+    """Arm minus baseline: its mean, 95 % interval and p; paired by seed, or between two independent samples (Welch).
 
-    `n` counts the pairs, or the seeds of the smaller sample. The interval and p are None where n is 1, and p
-    where every value is the same in both samples of an unpaired difference.
+    `n` counts the pairs, or the seeds of the smaller sample. The interval and p are None if n is 1.
+    p is None too if the difference is unpaired and every value is the same in both samples.
     """
 
     mean: float
@@ -56,19 +56,19 @@ class Difference:
 
     @property
     def covers_zero(self) -> bool:
-        """Whether the interval, where there is one, holds 0: whether the arms are not told apart."""
+        """Whether there is an interval and it covers 0: the arms do not differ significantly."""
         return self.low is not None and self.high is not None and self.low <= 0 <= self.high
 
 
 def t_quantile(df: float) -> float:
-    """Of Student's t with `df` degrees of freedom, the value that |t| exceeds in 5 %."""
+    """The value that |t| exceeds with probability 5 %, for Student's t with `df` degrees of freedom."""
     return float(special.stdtrit(df, 1 - ALPHA / 2))
 
 
 def mean_interval(values: Sequence[float]) -> Mean:
     """Mean ± t s / √n, with n - 1 degrees of freedom. At least one value."""
     n = len(values)
-    # From the first value on: the mean of equal values is that value, and their deviation 0.
+    # Relative to the first value, so that equal values have exactly that mean, and deviation 0.
     mean = values[0] + math.fsum(value - values[0] for value in values) / n
     if n == 1:
         return Mean(1, mean)
@@ -77,18 +77,18 @@ def mean_interval(values: Sequence[float]) -> Mean:
 
 
 def common_seeds(arm: Mapping[int, float], baseline: Mapping[int, float]) -> list[int]:
-    """The seeds to pair by: those of both, if they are at least two, and half of the smaller arm's; else none.
+    """The seeds to pair by: the common ones if they are at least two and half of the smaller arm's, else none.
 
-    A seed that one arm lost (diverged, not run yet) costs its pair alone. Where few seeds match, pairing
-    would throw most runs away, and the difference is of two independent samples. (Of an arm of one seed
-    there is no interval either way, and the pair is the better comparison.)
+    If one arm lacks a seed (diverged, or not trained yet), only that pair is lost. If few seeds match, pairing
+    would discard most runs, so the arms count as two independent samples. If an arm has only one seed, there is
+    no interval either way, and the pair is the better comparison.
     """
     common, fewest = sorted(arm.keys() & baseline.keys()), min(len(arm), len(baseline))
     return common if 2 * len(common) >= fewest and len(common) >= min(2, fewest) else []
 
 
 def difference(arm: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
-    """Arm minus baseline, values by seed; None where one has none."""
+    """Arm minus baseline, from values by seed; None if either has no values."""
     if not arm or not baseline:
         return None
     seeds = common_seeds(arm, baseline)
@@ -100,7 +100,7 @@ def difference(arm: Mapping[int, float], baseline: Mapping[int, float]) -> Diffe
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Difference of the means of two independent samples of unequal variances (Welch 1947).
+    """Difference of the means of two independent samples with unequal variances (Welch 1947).
 
     se² = s_a²/n_a + s_b²/n_b, with se⁴ / (s_a⁴/(n_a²(n_a - 1)) + s_b⁴/(n_b²(n_b - 1))) degrees of freedom.
     """
@@ -118,17 +118,17 @@ def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
 
 
 def sign_flip_p(gaps: Sequence[float]) -> float:
-    """The paired permutation test (Fisher 1935): how often a sum of ±gaps is as far from 0 as theirs.
+    """The paired permutation test (Fisher 1935): how often a sum of ±gaps is as far from 0 as the observed sum.
 
-    If the arms do not differ, a pair's gap is as likely with the other sign. All 2ⁿ signs are counted up to
-    30 pairs, so p is exact and at least 2/2ⁿ; beyond, 100,000 random ones, p = (1 + hits) / (1 + draws).
+    If the arms do not differ, each gap is equally likely with the other sign. Up to 30 pairs, all 2ⁿ signs are
+    counted, so p is exact and at least 2/2ⁿ. For more pairs, 100,000 random signs give (1 + hits) / (1 + draws).
     """
     observed = abs(math.fsum(gaps))
-    enough = observed - 1e-9 * math.fsum(map(abs, gaps))  # sums that are equal but for rounding are equal
+    enough = observed - 1e-9 * math.fsum(map(abs, gaps))  # tolerates rounding
     if enough <= 0:
         return 1.0
     if len(gaps) <= EXACT_PAIRS:
-        # Every sum is one of the first half's plus one of the second's: sorted, the latter need not be looked through.
+        # Every sum is a sum of the first half plus one of the second. Sorting the second half allows a binary search.
         half = len(gaps) // 2
         first, second = _signed_sums(gaps[:half]), np.sort(_signed_sums(gaps[half:]))
         above = len(second) - np.searchsorted(second, enough - first, side="left")
@@ -136,14 +136,14 @@ def sign_flip_p(gaps: Sequence[float]) -> float:
         return float((above.sum() + below.sum()) / 2.0 ** len(gaps))
     rng = np.random.default_rng(0)
     hits = 0
-    for _ in range(10):  # in parts, for memory
+    for _ in range(10):  # in parts, to save memory
         signs = rng.integers(0, 2, (DRAWS // 10, len(gaps)), dtype=np.int8) * 2 - 1
         hits += int(np.count_nonzero(np.abs(signs @ np.asarray(gaps)) >= enough))
     return (1 + hits) / (1 + DRAWS)
 
 
 def _signed_sums(gaps: Sequence[float]) -> NDArray[np.float64]:
-    """±a ±b …, all 2ⁿ of them."""
+    """All 2ⁿ sums ±a ±b …"""
     sums = np.zeros(1)
     for gap in gaps:
         sums = np.concatenate([sums + gap, sums - gap])
@@ -151,14 +151,14 @@ def _signed_sums(gaps: Sequence[float]) -> NDArray[np.float64]:
 
 
 def smallest_p(pairs: int) -> float:
-    """The least p that the exact sign-flip test of so many pairs can give."""
+    """The smallest p that `sign_flip_p` can give for this number of pairs."""
     return 2.0 ** (1 - pairs) if pairs <= EXACT_PAIRS else 1 / (1 + DRAWS)
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Each p corrected for being one of many (Holm 1979): p_(i) times the number of p's not smaller, made monotone.
+    """Each p corrected for the number of tests (Holm 1979): p_(i) times the number of p's not smaller, made monotone.
 
-    None, where no test could be made, stays None and counts for nothing.
+    None means that there was no test. It stays None and is not counted.
     """
     tested = sorted((p, i) for i, p in enumerate(ps) if p is not None)
     corrected: list[float | None] = [None] * len(ps)
@@ -170,7 +170,7 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def sampling_error(accuracy: float, images: int) -> float:
-    """Half of the 95 % interval (Wilson 1927) of an accuracy that is measured on so many images."""
+    """Half of the 95 % interval (Wilson 1927) of an accuracy measured on this number of images."""
     z = float(special.ndtri(1 - ALPHA / 2))
     return z / (1 + z * z / images) * math.sqrt(accuracy * (1 - accuracy) / images + (z / (2 * images)) ** 2)
 
@@ -181,9 +181,9 @@ def two_way_bootstrap(
     """95 % interval of the difference in accuracy over other seeds *and* other test images.
 
     `arm` and `baseline` give the images that each seed's network gets wrong. Each draw takes as many seeds
-    and as many images again, with replacement: the images alike in both arms, the seeds too where they pair.
-    The interval is the middle 95 % of the draws' differences: too narrow of two or three seeds, of ten
-    somewhat wide, since what is of a seed and an image together is drawn twice.
+    and as many images again, with replacement. Both arms get the same images, and the same seeds if they are paired.
+    The interval is the middle 95 % of the draws' differences. With two or three seeds it is too narrow. With ten it
+    is somewhat wide, because the noise that belongs to a seed and an image together is counted twice.
     """
     seeds = common_seeds(dict.fromkeys(arm, 0.0), dict.fromkeys(baseline, 0.0))
     rng = np.random.default_rng(0)
@@ -194,7 +194,7 @@ def two_way_bootstrap(
             row[indices] = 1
         return wrong
 
-    # Per seed and image, what is to be averaged: +1 where only the arm is right, -1 where only the baseline is.
+    # A value for each seed and image: +1 if only the arm is right, -1 if only the baseline is.
     if seeds:
         samples = [matrix([baseline[seed] for seed in seeds]) - matrix([arm[seed] for seed in seeds])]
     else:

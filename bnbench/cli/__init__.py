@@ -1,12 +1,12 @@
-"""The commands, a file each: parse, call a plain function, print.
+"""The commands, one in each file: parse the options, call a plain function, print.
 
-Heavy imports stay inside the bodies, so that `bnbench --help` needs no torch.
+Heavy imports stay inside the functions, so that `bnbench --help` needs no torch.
 
 Exit codes: 0 done · 1 a check or a gate failed · 2 usage or config · 3 a run failed ·
-4 data missing or damaged · 129, 130 and 143 interrupted · 141 the reader of a pipe went away.
+4 data missing or damaged · 129, 130 and 143 interrupted · 141 the reader of a pipe closed it.
 """
 
-# In the order of --help.
+# This order is the order of --help.
 from bnbench.cli import run, compare, report, show, diff, verify, data  # noqa: F401, I001
 from bnbench.cli.app import app
 

@@ -1,4 +1,4 @@
-"""The application: options of every command, and how every failure ends in a sentence and an exit code."""
+"""The application: the common options, and the handling of errors: a sentence and an exit code."""
 
 import io
 import os
@@ -17,17 +17,17 @@ from bnbench.signals import stop_at_once
 
 
 class _Commands(TyperGroup):
-    """Ends every foreseen failure in a sentence and its exit code; `--debug` lets the traceback through."""
+    """Turns every expected error into a sentence and an exit code; with `--debug` it prints the traceback first."""
 
-    start = ExitStack()  # what holds until a command is invoked
+    start = ExitStack()  # active until a command is invoked
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         _open_what_is_closed()
         try:
             with ExitStack() as self.start:
-                self.start.enter_context(stop_at_once())  # typer would end without a word
+                self.start.enter_context(stop_at_once())  # typer would exit without a message
                 return super().main(*args, **kwargs)
-        except OSError as error:  # of --help and --version, which end before any command is invoked
+        except OSError as error:  # from --help and --version, which end before a command is invoked
             sys.exit(_explain(error))
 
     def invoke(self, ctx: Any) -> Any:
@@ -35,8 +35,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (BnbenchError, OSError, KeyboardInterrupt) as error:
-            if isinstance(error, BrokenPipeError):  # as in `| head`: what reads has enough, and nothing is to say
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is still buffered
+            if isinstance(error, BrokenPipeError):  # as in `| head`: the reader has enough, so this is not an error
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing the buffer does not fail again
                 raise typer.Exit(141) from None  # 128 + SIGPIPE, as other programs do
             if ctx.params.get("debug"):
                 traceback.print_exc()
@@ -44,17 +44,17 @@ class _Commands(TyperGroup):
 
 
 def _open_what_is_closed() -> None:
-    """A stream that was closed (`2>&-`) is nothing: libraries flush it, and a file would take its descriptor."""
+    """Open a closed stream (`2>&-`) as the null device: libraries flush it, and a file could get its descriptor."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
-            if null == descriptor:  # the lowest that is free: else something else has it by now
+            if null == descriptor:  # the lowest free descriptor; otherwise it is already in use
                 os.set_inheritable(null, True)  # for worker processes
             setattr(sys, name, os.fdopen(null, mode))
 
 
 def _explain(error: BaseException) -> int:
-    """Say what happened on stderr; return the exit code."""
+    """Print the error on stderr; return the exit code."""
     from bnbench.console import say
 
     if isinstance(error, KeyboardInterrupt):
@@ -62,7 +62,7 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, OSError):
         error = RunError(f"{error.filename or 'the output'} cannot be written or read: {error.strerror or error}")
     assert isinstance(error, BnbenchError)
-    with suppress(OSError):  # stderr is a full disk; the exit code says it
+    with suppress(OSError):  # stderr may be a full disk; the exit code still tells
         for line in str(error).split("\n"):
             say(f"bnbench: {line}")
     return error.exit_code
@@ -107,4 +107,4 @@ def main(
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # so that no locale turns a ± into a traceback
+            stream.reconfigure(errors="backslashreplace")  # otherwise ± raises an error in some locales

@@ -77,8 +77,8 @@ def compare(
         for table in answers
     ]
     failed = [sentence for gate in gates for sentence in failures(gate, answers, notes)]
-    if gates:  # what is not read or not shown may be what they would fail
-        failed += [f"--fail-if cannot judge what is {note}" for note in notes if note.hides_results]
+    if gates:  # runs that are not read or not shown might fail them
+        failed += [f"--fail-if cannot judge all runs: {note}" for note in notes if note.hides_results]
     if per_epoch:
         tables.print_epochs(runs, notes, form, console.stdout())
     else:

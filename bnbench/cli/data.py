@@ -14,7 +14,7 @@ app.add_typer(data_app, name="data")
 
 
 def _datasets() -> Iterator[tuple[str, str]]:
-    """What a shell offers to complete a dataset's name, with its title."""
+    """The names that a shell completes, with their titles."""
     from bnbench.config.catalog import DATASETS
 
     yield from ((name, row.title) for name, row in DATASETS.items())

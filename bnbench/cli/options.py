@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share. Arguments are described in each command's text."""
+"""Arguments and options that several commands share. The help text of each command describes its arguments."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ Metric = Annotated[
 At = Annotated[
     str, typer.Option(metavar="WHEN", help="final (the last epoch), best (each run's best epoch) or an epoch number.")
 ]
-TextOrJson = Annotated[Literal["table", "json"], typer.Option("--format", help="How to print.")]
+TextOrJson = Annotated[Literal["table", "json"], typer.Option("--format", metavar="FORMAT", help="table or json.")]
 
 
 def parse_at(value: str) -> Literal["final", "best"] | int:

@@ -1,4 +1,4 @@
-"""`bnbench report`: what was found, as a page to read and to pass on."""
+"""`bnbench report`: one HTML page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -59,7 +59,7 @@ def report(
     contents = page(comparison, options).encode()
     try:
         write_atomic(output, contents)
-    except OSError as error:  # which would name the file that it is written to first
+    except OSError as error:  # the error names a temporary file
         raise RunError(f"{output} cannot be written: {error.strerror}") from None
     console.stdout().print(f"{console.clean(str(output))}: {len(contents) / 1e6:.1f} MB", soft_wrap=True)
     if figures is not None:

@@ -46,7 +46,7 @@ def show(
 
 def _show_run(folder: Path, form: str) -> None:
     if not (folder / "run.json").exists():
-        raise ResultsError(f"{folder}: is no run; name a run's folder, as in {folder / 'seed-0'}")
+        raise ResultsError(f"{folder}: is not a run; name a run's folder, as in {folder / 'seed-0'}")
     with stop_at_once():
         from bnbench import console
         from bnbench.report.show import print_run, run_as_json

@@ -15,9 +15,12 @@ def verify(
     norms: Annotated[list[str] | None, typer.Argument(metavar="NORM", hidden=True)] = None,
     form: TextOrJson = "table",
 ) -> None:
-    """Check each NORM, or all: against PyTorch's layer, or a reference in NumPy, and the identities of its paper.
+    """Check each NORM, or all norms.
 
-    Exits with 1 if a check fails. It needs no data, and takes half a minute for all norms.
+    bnbench compares a norm with PyTorch's layer or with a reference in NumPy, and
+    checks the identities of its paper.
+
+    It exits with 1 if a check fails. It needs no data. All norms take half a minute.
 
     \b
     Examples:
@@ -43,7 +46,7 @@ def verify(
         print_table(rows, examples() if "batch" in chosen else [], console.stdout())
     failed = [f"{row.norm} {row.check} ({row.dtype})" for row in rows if not row.passed]
     if not norms and (left_out := without_reference()):
-        console.say(f"not verified, having no reference: {', '.join(left_out)}")
+        console.say(f"not verified, because they have no reference: {', '.join(left_out)}")
     if failed:
         raise CheckFailed(f"{len(failed)} of {len(rows)} checks failed: {', '.join(failed)}")
     console.say(f"{len(rows)} checks, all passed")

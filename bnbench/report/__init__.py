@@ -1,1 +1,1 @@
-"""What a comparison shows: tables, sentences, pictures, a page, gates. No torch."""
+"""Shows a comparison as tables, sentences, pictures, an HTML page; judges gates. No torch."""

@@ -1,7 +1,7 @@
-"""The columns of a comparison: for each its heading, its cell for people, its fields for machines, its order.
+"""The columns of a comparison: heading, cell on screen, fields in machine formats, and sort order.
 
-Metrics are percent on screen and fractions for machines. A spread that cannot be known, as of one seed, is
-left out on screen and empty for machines, never 0.
+Accuracies are percent on screen and fractions in machine formats. One seed has no spread: the spread is left out
+on screen and empty in machine formats, never 0.
 """
 
 import difflib
@@ -22,22 +22,22 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `order` sorts the best, or the least, first; None comes last."""
+    """One column. `order` sorts the best or the smallest first; None comes last."""
 
     heading: str
     cell: Callable[[Row], str]
     fields: Callable[[Row], dict[str, Any]]
     order: Callable[[Row], Any]
-    is_setting: bool = False  # of the config
+    is_setting: bool = False  # a key of the config
 
 
 def choose(
     table: Table, names: Sequence[str] | None, *, only_changed: bool = True, empty: bool = False
 ) -> dict[str, Column]:
-    """The columns to show, by name: the arm, then those named, or all that have something to say.
+    """The columns to show, by name: the arm, then the named columns, or by default all that are not empty.
 
-    Machines get the `empty` ones too, so that fields do not come and go. Of the config, those settings say
-    something that differ between the arms that have them, or with `only_changed` false, all.
+    Machine formats ask for `empty` columns too, so that their fields are always the same. By default a setting
+    is shown if it differs between the arms that have it; with `only_changed` false, every setting is shown.
     """
     results, config = _results(table), _config(table)
     if names is not None:
@@ -53,12 +53,12 @@ def choose(
 
 
 def available(table: Table) -> dict[str, Column]:
-    """Every column that there is, but the arm's name."""
+    """Every column of this table, except the arm."""
     return {**_results(table), **_config(table)}
 
 
 def arrange(table: Table, sort: str | None, top: int | None) -> Table:
-    """The rows of each baseline sorted by a column (`-name`: reversed), and of them the first `top`, with it."""
+    """Sort the rows of each baseline by a column (`-name`: reversed); keep the baseline and the first `top`."""
     if sort is None and top is not None:
         sort = "value"
     column = {"arm": ARM, **available(table)}.get(sort.removeprefix("-")) if sort is not None else None
@@ -74,7 +74,7 @@ def arrange(table: Table, sort: str | None, top: int | None) -> Table:
 
 
 def check_names(tables: Sequence[Table], names: Sequence[str]) -> None:
-    """Raises ConfigError for a column that no table has."""
+    """Raises ConfigError if no table has one of these columns."""
     known = dict.fromkeys(["arm", *(name for table in tables for name in available(table))])
     for name in names:
         if name not in known:
@@ -135,14 +135,14 @@ def p_text(p: float) -> str:
 
 
 def mean_text(mean: Mean | None, *, loss: bool = False) -> str:
-    """97.30 ± 0.19; without an interval where there is none."""
+    """97.30 ± 0.19, or 97.30 for one seed."""
     if mean is None:
         return NOTHING
     return number(mean.mean, loss=loss) + ("" if mean.half is None else f" ± {number(mean.half, loss=loss)}")
 
 
 def difference_text(gap: Difference | None, *, apart: bool, seeds: int, loss: bool = False) -> str:
-    """-0.48 [-0.75, -0.20], or ~ and the interval; what is not of as many pairs as the arm has `seeds` says so."""
+    """-0.48 [-0.75, -0.20], or ~ and the interval. Adds the number of pairs if the arm has more seeds."""
     if gap is None:
         return NOTHING
     text = signed(gap.mean, loss=loss)
@@ -217,7 +217,7 @@ def _target_columns(question: Question, epochs: int) -> dict[str, Column]:
         "target_seconds": Column(
             f"s to {target}",
             lambda row: NOTHING if row.reached is None else median(row.reached.seconds, f"{row.reached.seconds:.1f}"),
-            lambda row: {},  # with the target's
+            lambda row: {},  # its field is in the column `target`
             lambda row: row.reached and row.reached.seconds,
         ),
     }
@@ -260,7 +260,7 @@ PARAMETERS = Column(
 
 
 def _config(table: Table) -> dict[str, Column]:
-    """A column for each setting that any arm has, in the order of a config file."""
+    """A column for each setting of any arm, in the order of a config file."""
     keys = dict.fromkeys(key for row in table.rows for key in row.arm.config)
 
     def column(key: str) -> Column:

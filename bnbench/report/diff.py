@@ -1,4 +1,4 @@
-"""Two runs or two arms, side by side: what differs in config, environment and metrics. `bnbench diff`."""
+"""`bnbench diff`: how two runs or two arms differ in config, environment and metrics."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from bnbench.runs.notes import Note
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the comparison: an arm, or a single run as an arm of one."""
+    """One side of the comparison: an arm, or a single run as an arm with one seed."""
 
     group: Group
     arm: Arm
@@ -37,7 +37,7 @@ class Side:
         return f"{self.arm.label} ({seeds})"
 
     def environment(self) -> dict[str, set[str]]:
-        """Of each fact of provenance, the different values over its runs."""
+        """The different values of each provenance fact over its runs."""
         facts: dict[str, set[str]] = {}
         for run in self.runs:
             for name, value in run.provenance.items():
@@ -47,7 +47,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric on both sides; the difference (B - A) only where the two may be compared."""
+    """One metric on both sides, and the difference (B - A) if the two may be compared."""
 
     name: str
     a: Mean | None
@@ -56,7 +56,7 @@ class Metric:
 
 
 def side(path: Path, notes: list[Note]) -> Side:
-    """The one arm at or below `path`. Raises ConfigError where there are more, ResultsError where there is none."""
+    """The only arm at or below `path`. Raises ConfigError if there are several, ResultsError if there are none."""
     runs = collect([path])
     notes.extend(runs.notes)
     sides = [Side(group, arm) for group, arms in runs.groups.items() for arm in arms if arm.complete or arm.diverged]
@@ -67,7 +67,7 @@ def side(path: Path, notes: list[Note]) -> Side:
 
 
 def config_differences(a: Side, b: Side) -> dict[str, tuple[str | None, str | None]]:
-    """Every setting that is not the same, as (A's, B's); None where a side has no such setting."""
+    """Every setting that differs, as (value of A, value of B); None if a side does not have it."""
     one, other = a.arm.config, b.arm.config
     keys = [key for key in {**one, **other} if key not in one or key not in other or one[key] != other[key]]
     return {
@@ -86,7 +86,7 @@ def environment_differences(a: Side, b: Side) -> dict[str, tuple[str, str]]:
 
 
 def metrics(a: Side, b: Side) -> list[Metric]:
-    """The metrics of the last epoch, and the test accuracy where images were held out."""
+    """The metrics of the last epoch, and the test accuracy if images were held out."""
     names = [*CURVES, *(["test_accuracy"] if a.group.held_out or b.group.held_out else [])]
     rows = []
     for name in names:
@@ -97,7 +97,7 @@ def metrics(a: Side, b: Side) -> list[Metric]:
 
 
 def sentences(a: Side, b: Side) -> Iterator[str]:
-    """Whether the two may be compared, and how far runs of the same seed are the same to the last digit."""
+    """Whether the two may be compared, and until which epoch runs with the same seed agree to the last digit."""
     if a.group != b.group:
         names = [name for name, value in vars(a.group).items() if value != getattr(b.group, name)]
         yield f"No difference is taken: the two do not share {', '.join(names)}."
@@ -129,7 +129,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def print_diff(a: Side, b: Side, console: Console) -> None:
-    """Three small tables, or in a narrow terminal paragraphs, and what may be said of the runs."""
+    """Print three small tables, or paragraphs in a narrow terminal, and then the sentences."""
     console.print(f"A  {a.title()}\nB  {b.title()}\n")
     config = {key: tuple(value or "–" for value in pair) for key, pair in config_differences(a, b).items()}
     for title, rows in (("config", config), ("environment", environment_differences(a, b))):
@@ -142,7 +142,7 @@ def print_diff(a: Side, b: Side, console: Console) -> None:
     for sentence in sentences(a, b):
         console.print(sentence)
     if a.group == b.group and max(len(a.arm.complete), len(b.arm.complete)) > 1:
-        console.print("±, [ ]: 95 % t-intervals over seeds, of differences paired by seed; ~ where one covers 0.")
+        console.print("±, [ ]: 95 % t-intervals over seeds; differences are paired by seed; ~ if one covers 0.")
 
 
 def _cells(metric: Metric, seeds: int) -> list[str]:

@@ -36,7 +36,7 @@ EXAMPLES = 'as in "valid_accuracy < 0.97", or against saved JSON, "valid_accurac
 
 @dataclass(frozen=True)
 class Gate:
-    """The comparison fails where `field sign limit` holds for any arm; with `saved`, limit is added to its value."""
+    """The comparison fails if `field sign limit` holds for any arm. With `saved`, limit is added to the saved value."""
 
     text: str
     field: str
@@ -46,7 +46,7 @@ class Gate:
 
 
 def parse_gate(text: str) -> Gate:
-    """Raises ConfigError where `text` is no condition, or its file is no saved comparison."""
+    """Parse a condition. Raises ConfigError for a wrong condition, or if its file is not a saved comparison."""
     found = GATE.fullmatch(text)
     if found is None:
         raise ConfigError(f"--fail-if {text}: must be FIELD < NUMBER, {EXAMPLES}")
@@ -61,7 +61,7 @@ def parse_gate(text: str) -> Gate:
 
 
 def failures(gate: Gate, tables: Sequence[Table], notes: list[Note]) -> Iterator[str]:
-    """A sentence for each arm that fails, cannot be judged, or was saved and is gone; `notes` has those that are new.
+    """A sentence for each arm that fails, cannot be judged, or was saved and is missing. Notes name the new arms.
 
     Raises ConfigError for an unknown field.
     """
@@ -70,13 +70,13 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[Note]) -> Iterator
     for table in tables:
         columns, name = available(table), _full_name(gate.field, table)
         if gate.field not in MEASURES and name not in _fields(columns, table.rows[0]):
-            continue  # as test accuracy, of runs that hold no images out
+            continue  # as test accuracy for runs that do not hold images out
         compared = {key: column for key, column in columns.items() if key in ("difference", "p", "bootstrap")}
         without_baseline = _fields(compared, table.rows[0])
         for row in table.rows:
             value = _value(gate, row, columns, table.question)
             if row.is_baseline and name in without_baseline:
-                continue  # it is compared with nothing
+                continue  # a baseline has no difference
             limit: float | None = gate.limit
             if gate.saved is not None:
                 then = missing.pop(_identity(vars(table.group), row.arm.name, row.arm.digest), None)
@@ -96,12 +96,12 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[Note]) -> Iterator
 
 
 def _full_name(field: str, table: Table) -> str:
-    """valid_accuracy is final_valid_accuracy, or what --at says."""
+    """valid_accuracy → final_valid_accuracy, or as --at says."""
     return table.question.of(field).column if field in MEASURES else field
 
 
 def _check_field(gate: Gate, tables: Sequence[Table]) -> None:
-    """Raises ConfigError where no table has a number of that name."""
+    """Raises ConfigError if no table has a number with that name."""
     numbers = dict.fromkeys(MEASURES)
     for table in tables:
         columns = available(table)
@@ -130,7 +130,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _identity(group: dict[str, Any], arm: Any, digest: Any) -> tuple[Any, ...]:
-    keys = [field.name for field in fields(Group) if field.name != "dataset"]  # its SHA-256 says more than its name
+    keys = [field.name for field in fields(Group) if field.name != "dataset"]  # the SHA-256 identifies it
     return (*(str(group.get(key)) for key in keys), str(arm), str(digest))
 
 
@@ -146,7 +146,7 @@ def _read_saved(text: str, path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
         raise ConfigError(f"--fail-if {text}: {path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(
-            f"--fail-if {text}: {path} is no saved comparison; bnbench compare PATH --format json makes one"
+            f"--fail-if {text}: {path} is not a saved comparison; make one with bnbench compare PATH --format json"
         ) from None
     if not arms:
         raise ConfigError(f"--fail-if {text}: {path} holds no arm")

@@ -1,7 +1,7 @@
-"""A comparison → one HTML page that needs nothing else: tables, pictures, environment, configs, commands.
+"""A comparison → one HTML page in a single file: tables, pictures, environment, configs, commands.
 
-Whatever a file of results says is text to this page: every value that the template prints has its control
-characters shown and its HTML escaped. The pictures are SVG inside the page, coloured by its style sheet. No torch.
+The page treats every value of a results file as text: it shows control characters and escapes HTML. The pictures
+are SVG inside the page, and its style sheet colours them. No torch.
 """
 
 import io
@@ -42,11 +42,11 @@ COLOURS = {
         for place, (light, dark) in enumerate(zip(plots.SERIES, plots.SERIES_ON_DARK, strict=True), start=1)
     },
 }
-MOST = 30  # things of the environment, and different values of each
+MOST = 30  # facts of the environment, and different values of each
 
 
 def page(comparison: Comparison, options: Sequence[str] = ()) -> str:
-    """The whole page. `options` are those of the command, for how to reproduce it."""
+    """The whole page. `options` are those of the command; the page prints them under “How to reproduce it”."""
     tables = comparison.tables
     arms = [row.arm for table in tables for row in table.rows]
     columns = [choose(table, None, only_changed=True) for table in tables]
@@ -71,11 +71,11 @@ def page(comparison: Comparison, options: Sequence[str] = ()) -> str:
                 colours=list(COLOURS.values()),
             )
         )
-    return html.encode("utf-8", "backslashreplace").decode()  # a lone surrogate is no character
+    return html.encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be encoded
 
 
 def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
-    """The pictures one by one, each with its title and legend, as SVG and PNG: names of files and their contents."""
+    """File names and contents: each picture as SVG and PNG, with its title and legend."""
     for number, table in enumerate(tables, start=1):
         group = f"{number}-{'smoke-' if table.group.smoke else ''}{table.group.dataset}-{table.group.epochs}-epochs"
         places = count(1)
@@ -90,7 +90,7 @@ def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
 
 @dataclass(frozen=True)
 class Family:
-    """The pictures of the arms that share a baseline: of few arms at a time the curves, of more the strips."""
+    """The pictures of arms that share a baseline. Curves show few arms at a time; strips show more."""
 
     baseline: str | None
     curves: list[tuple[list[Row], list[Picture]]]
@@ -140,7 +140,7 @@ def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup])
 
 
 def environment(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """What the runs were made with: of each thing its values, the most frequent first, with counts if they differ."""
+    """Each recorded fact of the environment with its values, the most frequent first, with counts if they differ."""
     names = dict.fromkeys(name for run in runs for name in run.provenance)
     rows = []
     for name in list(names)[:MOST]:
@@ -161,13 +161,13 @@ def _value(value: Any) -> str:
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """A config as `bnbench run` takes it, of one arm with all of its seeds. `text` is None where it is not known."""
+    """The config of one arm with all of its seeds, as `bnbench run` takes it. `text` is None if it is not known."""
 
     label: str
     name: str
     seeds: str
     text: str | None
-    folder: str  # to keep apart what would be written to one place
+    folder: str  # arms with the same name need different folders
 
 
 def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
@@ -180,7 +180,7 @@ def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
         taken.add(arm.name + again)
         seeds = sorted({run.seed for run in arm.runs()})
         text = None
-        if arm.config:  # which is empty where the config is not one
+        if arm.config:  # empty if the config cannot be read
             try:
                 text = dump({**run_config(arm.runs()[0].path), "seeds": seeds})
             except ResultsError:
@@ -214,7 +214,7 @@ def _templates() -> Environment:
 
 
 def _breakable(text: str) -> Markup:
-    """`text` that may break where a long name has its parts."""
+    """`text` that may break after the punctuation of a long name."""
     return Markup("<wbr>").join(re.split(r"(?<=[._,=])(?=.)", clean(text)))
 
 
@@ -222,7 +222,7 @@ def _breakable(text: str) -> Markup:
 
 
 def render(figure: Figure, form: str, background: str = "none") -> bytes:
-    """No date and no version are in it: the same picture is the same bytes."""
+    """The file has no date and no version, so that the same picture gives the same bytes."""
     buffer = io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None} if form == "svg" else {"Software": None}
     figure.savefig(buffer, format=form, metadata=nothing, dpi=200 if form == "png" else "figure", facecolor=background)
@@ -230,9 +230,9 @@ def render(figure: Figure, form: str, background: str = "none") -> bytes:
 
 
 def inline_svg(text: str, prefix: str, title: str = "", description: str = "") -> Markup:
-    """An SVG of matplotlib's as a part of a page: ids of its own, colours of the style sheet, and a text alternative.
+    """Matplotlib's SVG as a part of a page: with unique ids, colours of the style sheet, and a text alternative.
 
-    Without a title it is decoration.
+    Screen readers skip it if it has no title.
     """
     box = re.search(r'viewBox="[0-9. ]+"', text)
     assert box is not None
@@ -253,7 +253,7 @@ def inline_svg(text: str, prefix: str, title: str = "", description: str = "") -
 
 
 def swatch(key: Key) -> Figure:
-    """The sample of a line, for a legend outside of the pictures."""
+    """A sample of a line, for a legend outside of the pictures."""
     figure = Figure((0.55, 0.16))
     line = Line2D([0.04, 0.5, 0.96], [0.5] * 3, **(key.look or {}), linewidth=1.6, markersize=4.4, markevery=[1])
     figure.add_artist(line)
@@ -261,7 +261,7 @@ def swatch(key: Key) -> Figure:
 
 
 def standalone(picture: Picture, group: str) -> Figure:
-    """The picture with all that it needs to stand alone: its title, the group and the legend."""
+    """The picture with its title, group and legend, for a file of its own."""
     figure = picture.draw()
     (axes,) = figure.axes
     width, height = figure.get_size_inches()

@@ -1,8 +1,8 @@
-"""Rows of a comparison → pictures: learning curves, what each seed reached, and how far it is from the baseline.
+"""Rows of a comparison → pictures: learning curves, the value of each seed, and its difference to the baseline.
 
-Every picture comes with its text alternative. The colours were searched for and are held by a test: any two of them
-stay apart in three simulated kinds of colour blindness, each stands out from its background, and every arm has its
-own dashes and marker as well. Drawn on canvases of their own, never with pyplot. No torch.
+Every picture has a text alternative. A test checks the colours: any two differ in three simulated kinds of colour
+blindness, and each contrasts with its background. Every arm also has its own dashes and marker. Figures are made
+without pyplot, which keeps global state. No torch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,14 +28,14 @@ SERIES = ("#3a50e0", "#7a3208", "#22a172", "#e850c0", "#4e006e", "#bd8600")
 SERIES_ON_DARK = ("#5f7dff", "#c07018", "#4aff95", "#dd2f70", "#cf8ae0", "#ffd84d")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1)), (0, (4, 1, 1, 1, 1, 1)))
 MARKERS = ("s", "^", "D", "v", "P", "X")
-LINES = len(SERIES)  # arms of one picture besides the baseline
-STRIPS = 16  # arms of one picture of seeds
-LINE = 50  # characters in a line of a picture
+LINES = len(SERIES)  # arms in one picture, without the baseline
+STRIPS = 16  # arms in one picture of seeds
+LINE = 50  # characters that fit a line of a picture
 
 STYLE = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
-    "text.parse_math": False,  # a name is no formula
+    "text.parse_math": False,  # a $ in a name is a $
     "text.color": INK,
     "axes.facecolor": "none",
     "axes.edgecolor": RULE,
@@ -50,38 +50,38 @@ STYLE = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "svg.fonttype": "none",
-    "svg.hashsalt": "bnbench",  # the same picture is the same bytes
+    "svg.hashsalt": "bnbench",  # so that the same picture gives the same bytes
 }
 
 
 def style() -> AbstractContextManager[None]:
-    """To draw and render in: nothing of a person's own matplotlib settings counts."""
+    """Settings to draw and render with. They override the user's own matplotlib settings."""
     settings: Any = {**matplotlib.rcParamsDefault, **STYLE}
     return matplotlib.rc_context({key: settings[key] for key in settings if not key.startswith("backend")})
 
 
 @dataclass(frozen=True)
 class Key:
-    """One line of a legend. `look` is what matplotlib draws it with; None for an arm of which there is no line."""
+    """One line of a legend. `look` has matplotlib's arguments; None for an arm without a line."""
 
     label: str
-    note: str  # that it is the baseline, or that it lacks runs
+    note: str  # whether it is the baseline, and its diverged runs
     look: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure, drawn when it is asked for."""
+    """One figure. `draw` makes it, so that only the needed ones are made."""
 
     name: str  # safe in a file name
     title: str
-    text: str  # says the numbers, for who cannot see it
+    text: str  # the text alternative, with the numbers
     keys: tuple[Key, ...]
     draw: Callable[[], Figure]
 
 
 def families(table: Table) -> Iterator[list[Row]]:
-    """The rows that share a baseline, it first."""
+    """The rows that share a baseline, the baseline first."""
     family: list[Row] = []
     for row in table.rows:
         if family and family[0].baseline is not row.baseline:
@@ -92,7 +92,7 @@ def families(table: Table) -> Iterator[list[Row]]:
 
 
 def cut(family: Sequence[Row], most: int) -> list[list[Row]]:
-    """A family in parts alike in size, of at most so many arms besides the baseline, which is in each."""
+    """Cut a family into parts of similar size. Each part has the baseline and at most `most` other arms."""
     first, arms = [row for row in family if row.is_baseline], [row for row in family if not row.is_baseline]
     parts = max(1, -(-len(arms) // most))
     ends = [len(arms) * part // parts for part in range(parts + 1)]
@@ -118,7 +118,7 @@ def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
 
 
 def curves(rows: Sequence[Row]) -> Iterator[Picture]:
-    """Loss and accuracy, training and validation, against epoch and against seconds. Nothing if all runs diverged."""
+    """Loss and accuracy, training and validation, by epoch and by seconds. No pictures if all runs diverged."""
     shown = [(list(epoch_means([row.arm])), key) for row, key in zip(rows, keys(rows), strict=True) if key.look]
     if not shown:
         return
@@ -144,9 +144,9 @@ def _end(last: EpochMeans, metric: str, across: str) -> str:
 
 
 def _of(seeds: Sequence[int]) -> str:
-    """Over how many seeds the means are."""
+    """The number of seeds, in words."""
     if (many := max(seeds)) == 1:
-        return "one seed each, so without bands"
+        return "one seed each, without bands"
     bands = "with bands of 95 %" if (few := min(seeds)) > 1 else "with bands of 95 % where there are several"
     return f"means over {few if few == many else f'{few} to {many}'} seeds, {bands}"
 
@@ -158,7 +158,7 @@ def _draw_curves(shown: Sequence[tuple[list[EpochMeans], Key]], metric: str, acr
     for place, (means, key) in enumerate(shown):
         assert key.look is not None
         x = [float(row.epoch) if across == "epoch" else row.trained for row in means]
-        if x == [1.0] and across == "epoch":  # one epoch: side by side
+        if x == [1.0] and across == "epoch":  # one epoch: points side by side
             x = [1 + 0.1 * (place - (len(shown) - 1) / 2)]
         middle = [scale * row.means[metric].mean for row in means]
         half = [scale * (row.means[metric].half or 0.0) for row in means]
@@ -186,7 +186,7 @@ def _draw_curves(shown: Sequence[tuple[list[EpochMeans], Key]], metric: str, acr
 
 
 def _limits(inner: Sequence[float], outer: Sequence[float]) -> tuple[float, float]:
-    """An axis that holds `inner`, and as much of `outer` as leaves room to tell the inner apart."""
+    """The limits of an axis: it shows all of `inner`, and `outer` only as far as `inner` stays readable."""
     low, high = min(inner), max(inner)
     room = (high - low) or 0.02 * abs(high) or 1.0
     low, high = max(min(outer), low - room), min(max(outer), high + room)
@@ -195,7 +195,7 @@ def _limits(inner: Sequence[float], outer: Sequence[float]) -> tuple[float, floa
 
 
 def points(rows: Sequence[Row], table: Table) -> Picture | None:
-    """The metric that was asked for, of every seed, with mean and interval. None where there is no value."""
+    """The question's metric for every seed, with mean and interval. None if there is no value."""
     cell, question = available(table)["value"].cell, table.question
     strips = []
     for row in rows:
@@ -211,13 +211,13 @@ def points(rows: Sequence[Row], table: Table) -> Picture | None:
 
 
 def differences(rows: Sequence[Row], table: Table) -> Picture | None:
-    """What each seed has more than the baseline's run of that seed. None where nothing is compared."""
+    """The difference of each seed to the baseline's run with that seed. None if nothing is compared."""
     cell, question = available(table)["difference"].cell, table.question
     strips, baseline = [], ""
     for row in rows:
         if (gap := row.difference) and row.baseline:
             arm, other, baseline = by_seed(row.arm, question), by_seed(row.baseline, question), row.baseline.label
-            gaps = [arm[seed] - other[seed] for seed in common_seeds(arm, other)]  # none of an unpaired difference
+            gaps = [arm[seed] - other[seed] for seed in common_seeds(arm, other)]  # empty if the difference is unpaired
             strips.append(Strip(row, gaps, gap.mean, gap.low, gap.high, cell(row)))
     if not strips:
         return None
@@ -242,7 +242,7 @@ def _says(strips: Sequence["Strip"], what: str) -> str:
 
 
 class Strip(NamedTuple):
-    """What is drawn of one arm: the values of its seeds, their mean and interval, and the same in words."""
+    """One arm in a picture of seeds: the values of its seeds, their mean and interval, and these as text."""
 
     row: Row
     values: list[float]
@@ -253,7 +253,7 @@ class Strip(NamedTuple):
 
 
 def _draw_strips(strips: Sequence[Strip], line: float | None, is_loss: bool) -> Figure:
-    """A strip an arm: its name, the seeds' points, and below them their mean and interval."""
+    """Draw one strip for each arm: its name, a point for each seed, and below them the mean and interval."""
     figure, axes = _axes(3.75, 0.42 + 0.4 * len(strips), left=0.1, bottom=0.34)
     scale = 1 if is_loss else 100
     inner = [scale * value for strip in strips for value in [*strip.values, strip.mean]]
@@ -281,14 +281,14 @@ def _draw_strips(strips: Sequence[Strip], line: float | None, is_loss: bool) -> 
 
 
 def drawn(label: str, note: str = "", room: int = LINE) -> str:
-    """The label of an arm as a picture can hold it: short, and of characters that the font has."""
+    """The label of an arm for a picture: shortened to `room`, with only characters that the font has."""
     label = "".join(character if " " <= character <= "~" else "?" for character in label)
     half = max(6, (room - len(note) - 1) // 2)
     return (label if len(label) <= 2 * half + 1 else f"{label[:half]}…{label[-half:]}") + note
 
 
 def _axes(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Axes]:
-    """One pair of axes with margins in inches, the same in every picture, so that they align."""
+    """One pair of axes with margins in inches, so that the axes of all pictures align."""
     figure = Figure((width, height))
     right, top = 0.1, 0.08
     box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)

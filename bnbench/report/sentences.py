@@ -1,4 +1,4 @@
-"""What a table says in words: who is ahead, by how much, how certainly, and what cannot be said."""
+"""The sentences below a table: which arms differ, by how much, how certain that is, and the limits."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,11 +6,11 @@ from bnbench.analysis.compare import Question, Row, Table
 from bnbench.analysis.statistics import ALPHA, EXACT_PAIRS, sampling_error, smallest_p
 from bnbench.report.columns import interval, number, p_text, signed
 
-MANY = 6  # arms that are named one by one
+MANY = 6  # how many arms a sentence names
 
 
 def summary(table: Table) -> list[str]:
-    """Sentences on a whole table, before rows are left out of it."""
+    """Sentences on the whole table, also on rows that are not shown."""
     return [*_verdicts(table), *_limits(table)]
 
 
@@ -41,7 +41,7 @@ def _verdicts(table: Table) -> Iterator[str]:
 
 
 def _limits(table: Table) -> Iterator[str]:
-    """What the numbers cannot carry."""
+    """Conclusions that the numbers do not support."""
     if single := [row for row in table.rows if len(row.arm.complete) == 1]:
         yield f"One seed is too few for a conclusion: {_names(single, _label)}."
     if pair := [row for row in table.compared if row.difference and row.difference.low is None and row not in single]:
@@ -68,7 +68,7 @@ def _limits(table: Table) -> Iterator[str]:
 
 
 def _too_few(table: Table) -> Iterator[str]:
-    """Which differences no test could show, however large they are: p of n pairs is at least 2/2ⁿ."""
+    """Arms with too few seeds: the test of n pairs never gives a p below 2/2ⁿ."""
     pairs = [row.difference.n for row in table.compared if row.difference and row.difference.p is not None]
     short = [
         row
@@ -87,7 +87,7 @@ def _too_few(table: Table) -> Iterator[str]:
 
 
 def _on_images(table: Table, accuracy: float) -> str:
-    """The error of having one test set, which no number of seeds makes smaller."""
+    """The error from having only one test set. More seeds do not reduce it."""
     run = next(run for row in table.rows for run in row.arm.complete)
     on_test = table.question.metric == "test_accuracy" or not table.group.held_out
     images = run.test_images if on_test else table.group.valid_images

@@ -10,14 +10,14 @@ from bnbench.config.strict_yaml import dump
 from bnbench.console import JSON_SCHEMA_VERSION, inert
 from bnbench.runs.format import Run, read_json, run_config
 
-FIRST = 10  # values of each tensor, as the tutorial prints of its moving average
+FIRST = 10  # values printed of each tensor, as in the tutorial
 SYMBOLS = {"weight": "γ (weight)", "bias": "β (bias)"}
 
-Layers = dict[str, dict[str, list[float]]]  # of each norm layer, each tensor flattened
+Layers = dict[str, dict[str, list[float]]]  # norm layer → tensor → its values, flattened
 
 
 def print_run(run: Run, layers: Layers, console: Console) -> None:
-    """Status and metrics, where it came from, its config, and what its norm layers hold."""
+    """Print the status, metrics, origin and config of a run, and the values of its norm layers."""
     console.print(
         f"{run.name}, seed {run.seed}: {run.status} after {len(run.rows)} of {run.epochs} epochs", style="bold"
     )
@@ -56,7 +56,7 @@ def _metrics(run: Run) -> dict[str, str]:
     shown = {
         "training, last epoch": f"loss {last.train_loss:.4f}, accuracy {100 * last.train_accuracy:.2f} %",
         "validation, last epoch": f"loss {last.valid_loss:.4f}, accuracy {100 * last.valid_accuracy:.2f} %",
-        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch} (chosen on it)",
+        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch} (chosen on them)",
     }
     if run.test:
         shown["test"] = f"loss {run.test.loss:.4f}, accuracy {100 * run.test.accuracy:.2f} %"
@@ -74,7 +74,7 @@ def _tensor(name: str, values: list[float]) -> str:
 
 
 def run_as_json(run: Run, layers: Layers) -> str:
-    """run.json, the config, the metrics of every epoch and every value of the norm layers."""
+    """run.json, the config, the metrics of every epoch, and every value of the norm layers."""
     value: dict[str, Any] = {
         "schema_version": JSON_SCHEMA_VERSION,
         "run": read_json(run.path),
@@ -86,7 +86,7 @@ def run_as_json(run: Run, layers: Layers) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """None for what is not a finite number, JSON being strict."""
+    """The same with None for NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {str(key): _finite(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Tables → text: for people in a terminal, markdown, CSV, JSON and LaTeX.
+"""Tables → text: for a terminal, or as markdown, CSV, JSON or LaTeX.
 
-A table that is too wide for a terminal goes on below itself, and where that is narrow becomes paragraphs;
-nothing is cut.
+A table that is too wide for the terminal continues below in further blocks. In a narrow terminal, each row becomes a
+paragraph. Nothing is cut off.
 """
 
 import io
@@ -27,16 +27,14 @@ from bnbench.runs.notes import Note
 
 Format = Literal["table", "markdown", "csv", "json", "latex"]
 
-NARROW = 60  # columns of a terminal, below which rows become paragraphs
+NARROW = 60  # in a terminal with fewer columns, rows become paragraphs
 
 Cells = list[list[str]]
 
 LEGEND = (
     "±, [ ]: 95 % t-intervals over seeds. difference: to the baseline, paired by seed; ~ where its interval covers 0."
 )
-BOOTSTRAP = (
-    " seeds x images: 95 % bootstrap interval of the difference over other seeds and test images; ~ counts it in."
-)
+BOOTSTRAP = " seeds x images: 95 % bootstrap interval of the difference over seeds and test images; ~ if it covers 0."
 BEST = " best: each seed's best epoch, chosen on the images it is measured on."
 EPOCH_LEGEND = "Means over seeds; ± is the 95 % t-interval over seeds. s: median time of training and validation."
 
@@ -44,7 +42,7 @@ EPOCH_LEGEND = "Means over seeds; ± is the 95 % t-interval over seeds. s: media
 def print_tables(
     tables: Sequence[tuple[Table, dict[str, Column], Table]], notes: Sequence[Note], form: Format, console: Console
 ) -> None:
-    """Print each group: its whole table, its columns, and the part of its rows that is to be shown."""
+    """Print each group, given as its whole table, the columns to show, and the table of the rows to show."""
     if form == "json":
         groups = [
             {**vars(whole.group), **_question(whole), "arms": _arms(part, columns), "summary": summary(whole)}
@@ -121,7 +119,7 @@ def _epoch_record(row: EpochMeans) -> dict[str, Any]:
 
 
 def _print_csv(records: list[dict[str, Any]], console: Console) -> None:
-    import pandas as pd  # half a second, and only this form needs it
+    import pandas as pd  # takes half a second, and only this format needs it
 
     text = io.StringIO()
     pd.DataFrame(records, dtype=object).to_csv(text, index=False, lineterminator="\n")
@@ -135,7 +133,7 @@ def _epoch_cells(row: EpochMeans) -> list[str]:
 
 
 def _print_side_by_side(title: str, rows: Sequence[EpochMeans], console: Console) -> bool:
-    """A row an epoch, a column an arm; False, and nothing printed, where they do not fit."""
+    """Print one row for each epoch and one column for each arm. If they do not fit, print nothing and return False."""
     arms = {id(row.arm): row.arm.label for row in rows}
     headings = ["epoch", *(f"{label}\ntrain loss, %  valid loss, %" for label in arms.values())]
     cells = [[str(epoch)] for epoch in range(1, max(row.epoch for row in rows) + 1)]
@@ -159,7 +157,7 @@ def _print_grid(
     console: Console,
     sections: Collection[int] = (),
 ) -> None:
-    """One table; `sections` are the rows after which another begins."""
+    """One table; A rule follows each row whose index is in `sections`."""
     if form == "markdown":
         lines = [f"**{title}**", "", "| " + " | ".join(headings) + " |"]
         lines.append("|" + "|".join(" --- " if heading == "arm" else " ---: " for heading in headings) + "|")
@@ -178,7 +176,7 @@ def _print_grid(
 
 
 def _blocks(headings: list[str], cells: Cells, width: int) -> list[tuple[list[str], Cells]]:
-    """The table cut between columns into as many as fit the width, each with the arms before it."""
+    """Cut the table between columns into blocks that fit the width. Each block repeats the arms."""
     arm = headings.index("arm")
     widths = _widths(headings, cells)
     widths[arm] = min(widths[arm], FOLDED)
@@ -193,7 +191,7 @@ def _blocks(headings: list[str], cells: Cells, width: int) -> list[tuple[list[st
 
 
 def _that_fit(columns: dict[str, Column], table: Table, width: int) -> tuple[dict[str, Column], list[str]]:
-    """Where settings would take more than one further block of a terminal: without them, and which they are."""
+    """Leave out the settings if they take more than one further block; return the columns and the names left out."""
     results = {name: column for name, column in columns.items() if not column.is_setting}
     settings = [name for name in columns if name not in results]
     blocks = {
@@ -217,7 +215,7 @@ FOLDED = 16  # the least width of the column of arms
 
 
 def _fit(headings: list[str], cells: Cells, sections: Collection[int], width: int) -> Grid:
-    """The table, its arms folded as far as the width demands."""
+    """The table, with the column of arms folded to fit the width."""
     widths, arm = _widths(headings, cells), headings.index("arm")
     excess = _width(widths) - width
     widths[arm] = max(min(FOLDED, widths[arm]), widths[arm] - max(0, excess))
@@ -225,7 +223,7 @@ def _fit(headings: list[str], cells: Cells, sections: Collection[int], width: in
 
 
 def _grid(headings: list[str], cells: Cells, sections: Collection[int] = (), widths: list[int] | None = None) -> Grid:
-    """Widths are given, for rich would measure every cell several times over."""
+    """The widths are given, because rich would measure every cell several times."""
     grid = Grid(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for heading, width in zip(headings, widths or _widths(headings, cells), strict=True):
         is_arm = heading == "arm"
@@ -245,12 +243,12 @@ def _widths(headings: list[str], cells: Cells) -> list[int]:
 
 
 def _width(widths: list[int]) -> int:
-    """Of a table with such columns, which stand two apart."""
+    """The width of a table with these columns and two spaces between them."""
     return sum(widths) + 2 * (len(widths) - 1)
 
 
 def print_paragraphs(headings: list[str], cells: Cells, console: Console) -> None:
-    """A line a cell: what a row is where a terminal is too narrow for rows."""
+    """Print each row as a paragraph with a line for each cell, for a narrow terminal."""
     for row in cells:
         console.print()
         for heading, cell in zip(headings, row, strict=True):
@@ -269,7 +267,7 @@ def _print_sentences(sentences: Sequence[str], form: Format, console: Console) -
 
 
 def _latex(title: str, headings: list[str], cells: Cells, sections: Collection[int]) -> str:
-    """A tabular with booktabs' rules (\\usepackage{booktabs})."""
+    """A tabular with the rules of booktabs (\\usepackage{booktabs})."""
     lines = [
         rf"% {title}",
         rf"\begin{{tabular}}{{{''.join('l' if h == 'arm' else 'r' for h in headings)}}}",
