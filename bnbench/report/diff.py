@@ -142,7 +142,7 @@ def print_diff(a: Side, b: Side, console: Console) -> None:
     for sentence in sentences(a, b):
         console.print(sentence)
     if a.group == b.group and max(len(a.arm.complete), len(b.arm.complete)) > 1:
-        console.print("±, [ ]: 95 % t-intervals over seeds; differences are paired by seed; ~ if one covers 0.")
+        console.print("±, [ ]: 95 % t-intervals over seeds; differences are paired by seed; ~ if an interval covers 0.")
 
 
 def _cells(metric: Metric, seeds: int) -> list[str]:

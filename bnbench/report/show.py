@@ -56,7 +56,8 @@ def _metrics(run: Run) -> dict[str, str]:
     shown = {
         "training, last epoch": f"loss {last.train_loss:.4f}, accuracy {100 * last.train_accuracy:.2f} %",
         "validation, last epoch": f"loss {last.valid_loss:.4f}, accuracy {100 * last.valid_accuracy:.2f} %",
-        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch} (chosen on them)",
+        "validation, best epoch": f"accuracy {100 * best.valid_accuracy:.2f} %, epoch {best.epoch},"
+        " chosen on the validation images",
     }
     if run.test:
         shown["test"] = f"loss {run.test.loss:.4f}, accuracy {100 * run.test.accuracy:.2f} %"
