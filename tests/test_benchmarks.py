@@ -1,0 +1,23 @@
+"""Every benchmark says whether the machine was busy."""
+
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import idle
+
+BENCHMARKS = sorted(path for path in (REPOSITORY / "benchmarks").glob("*.py") if path.stem != "idle")
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_every_benchmark_watches_the_machine(path):
+    assert "    idle.watch()\n" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("load", "others", "busy"), [(0.1, 0.2, False), (2.0, 0.2, True), (0.1, 30.0, True), (0.1, None, False)]
+)
+def test_a_busy_machine_is_a_warning(load, others, busy):
+    assert ("WARNING" in idle.summary(load, load, others, 60.0)) == busy
