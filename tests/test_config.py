@@ -1,4 +1,4 @@
-"""Configs: every mistake is named with file, line and key, all at once, before anything is written."""
+"""Configs: one error names every mistake with its file, line and key before anything is written."""
 
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def test_all_problems_of_all_files_come_at_once(write):
         ("type: batch", "type: none", "c.yaml:5: norm.momentum: unknown key; the keys of type none are type"),
         ("name: good", "name: ../x", "c.yaml:1: name: '../x' is not a name: use letters, digits, '.', '_' and '-'"),
         ("name: good", "name: 3", "c.yaml:1: name: must be text; got 3"),
-        ("name: good", "seeds: 3..1", "c.yaml:1: seeds: the range 3..1 is empty: it runs from low to high"),
+        ("name: good", "seeds: 3..1", "c.yaml:1: seeds: the range 3..1 is empty; write the lower seed first"),
         ("name: good", "seeds: [1, 1]", "c.yaml:1: seeds: names a seed twice"),
         (
             "name: good",
@@ -134,7 +134,7 @@ def test_each_mistake_in_words(write, old, new, problem):
     ("content", "problem"),
     [
         ("", "c.yaml: is empty; a config needs at least model and train"),
-        ("# only this\n", "c.yaml: is empty; a config needs at least model and train"),
+        ("# only a comment\n", "c.yaml: is empty; a config needs at least model and train"),
         ("- a\n", "c.yaml:1: must be a mapping of keys to values, not ['a']"),
         (b"name: a\nmodel: \xff\n", "c.yaml:2: is not UTF-8 text; save the file as UTF-8"),
         ("a: 1\na: 2\n", "c.yaml:2: key 'a' is repeated (first on line 1)"),
@@ -242,7 +242,7 @@ def test_a_smoke_run_holds_out_no_more_than_it_validates_on(write):
 
 
 def test_two_configs_of_one_name_are_refused(write):
-    with pytest.raises(ConfigError, match="two configs of one command need two names"):
+    with pytest.raises(ConfigError, match=r"is also the name of .*needs its own name"):
         load_configs([write(GOOD, "a.yaml"), write(GOOD, "b.yaml")])
 
 
@@ -256,7 +256,7 @@ def test_a_bomb_is_refused_at_once(write):
     rows = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 4)]
     lines = problems(write("\n".join(rows)))
-    assert len("\n".join(lines)) < 4_000  # below the node limit, and still short
+    assert len("\n".join(lines)) < 4_000  # within the limit of nodes, and the message is short
 
 
 def test_the_digest_is_of_the_arm(write):
@@ -268,7 +268,7 @@ def test_the_digest_is_of_the_arm(write):
 
 
 def test_a_digest_is_what_it_was():
-    """A key that is added with a default must not change it: it tells runs on disk apart."""
+    """A new key with a default must not change the digests, because they identify runs on disk."""
     config = Config.model_validate(
         {"name": "x", "model": {"type": "mlp"}, "train": {"epochs": 1, "optimizer": {"type": "adam"}}, "device": "cpu"}
     )
@@ -316,7 +316,7 @@ def test_names_that_are_refused(write, name):
     )
 )
 def test_no_data_makes_a_traceback(tmp_path_factory, value):
-    """Whatever YAML holds, the answer is a config or a ConfigError."""
+    """Any YAML gives a config or a ConfigError."""
     import yaml
 
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"

@@ -41,10 +41,10 @@ def config(tmp_path):
         (
             "model: {type: mlp, hidden: [8]}",
             "{type: group, num_groups: 8}",
-            "norm.num_groups: 8 features in 8 are one value a group; choose 1 or 2 or 4",
+            "norm.num_groups: 8 leaves a single value in each group; choose 1 or 2 or 4",
         ),
         (CNN, "{type: group}", "norm.num_groups: is required and missing"),
-        (MLP, "{type: instance}", "norm.type: instance norm needs images: a vector has one value a channel"),
+        (MLP, "{type: instance}", "norm.type: instance norm needs images: "),
         ("model: {type: mlp, hidden: [8, 1]}", "{type: layer}", "norm.type: layer norm of one feature gives β"),
         (MLP, "{type: ghost_batch}", "norm.virtual_batch_size: is required and missing"),
         (MLP, "{type: ghost_batch, virtual_batch_size: 65}", "norm.virtual_batch_size: 65 is more than the 64 images"),
@@ -63,7 +63,7 @@ def config(tmp_path):
         (MLP, "batch", "norm: must be a mapping, as in {type: batch}; got 'batch'"),
         (MLP, "{type: lp_batch, p: .inf}", "norm.p: must be one of 2, inf; got .inf"),
         (MLP, "{type: batch, eps: 1e-50}", "norm.eps: must be greater than or equal to 1e-30; got 1e-50"),
-        ("model: {type: mlp, hidden: [1]}", "{type: group, num_groups: 1}", "norm.num_groups: 1 features in 1 are one"),
+        ("model: {type: mlp, hidden: [1]}", "{type: group, num_groups: 1}", "norm.num_groups: 1 leaves a single value"),
         ("model: {type: mlp, bias: null}", "{type: none}", "model.bias: must be true, false or auto; got nothing"),
         (MLP, "{type: batch, placement: last}", "norm.placement: must be one of before_activation, after_activation"),
         (CNN, "{type: instance, momentum: 0.5}", "norm.momentum: has no effect with track_running_stats: false"),
@@ -87,7 +87,7 @@ def config(tmp_path):
         ("model: {type: mlp, hidden: [1]}", "{type: rms}", "norm.type: RMS norm of one feature"),
         ("data: {train_limit: 1, batch_size: 1}\n" + MLP, "{type: weight, init: data}", "norm.init: data needs at"),
         (MLP, "{type: batch, eval_statistics: precise, running_var: biased}", "norm.running_var: precise statistics"),
-        ("model: {type: mlp, bias: false}", "{type: weight, init: data}", "model.bias: norm.init: data starts the"),
+        ("model: {type: mlp, bias: false}", "{type: weight, init: data}", "model.bias: norm.init: data also sets the"),
     ],
 )  # fmt: skip
 def test_what_is_not_defined_is_refused(config, model, norm, problem):

@@ -1,1 +1,1 @@
-"""What a run is: config files, checked before anything is trained. No torch."""
+"""Configs describe runs. They are read from YAML and checked before training starts. No torch here."""

@@ -1,6 +1,7 @@
-"""What every model of a config shares: frozen, strict, no unknown keys, finite numbers; and registries by name.
+"""The base of every part of a config, and registries of parts by name.
 
-A registry is a dict that is looked into when a config is read, so what is added to it later counts as well.
+A part is frozen and strictly typed; it refuses unknown keys and numbers that are not finite. A registry is a
+dict. It is looked up each time a config is read, so entries that are added later count too.
 """
 
 import re
@@ -14,11 +15,13 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Strict(BaseModel):
+    """The base class: frozen, no conversion of types, no unknown keys, finite numbers only."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def key_error(key: str, message: str) -> PydanticCustomError:
-    """An error at `key` of the mapping being validated; load.py adds the key to the location."""
+    """An error about `key` of the mapping being validated. `problems.relocate` moves it from the mapping to the key."""
     return PydanticCustomError("key_error", "{message}", {"key": key, "message": message})
 
 
@@ -29,7 +32,7 @@ def _no_choice(names: Collection[str], value: Any, **context: Any) -> PydanticCu
 
 
 def one_of(names: Collection[str]) -> BeforeValidator:
-    """A value that must be one of `names`."""
+    """A validator: the value must be one of `names`, which are looked up when a config is read."""
 
     def check(value: Any) -> Any:
         if not isinstance(value, str) or value not in names:
@@ -39,16 +42,19 @@ def one_of(names: Collection[str]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-READING = object()  # the context of a config that is read back from a run
+READING = object()  # the validation context when the config of a run on disk is read
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,99}")
 
 
 def plain(value: Any) -> Any:
-    """A mapping of names to plain values, as every config has them. Raises ValueError for anything else."""
+    """Return `value` if it maps valid names to plain values: short text, finite numbers, null, or lists of these.
+
+    Raises ValueError for anything else.
+    """
     for key, setting in value.items():
         parts = setting if isinstance(setting, list) and len(setting) <= 100 else [setting]
         if not isinstance(key, str) or not _KEY.fullmatch(key) or not all(map(_is_plain, parts)):
-            raise ValueError("has a key or a value that no config has")
+            raise ValueError("has a key or a value that no config can have")
     return value
 
 
@@ -60,9 +66,10 @@ def _is_plain(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class ByType:
-    """A mapping whose `type` names one of `kinds`; its other keys are those of that kind.
+    """Validates a mapping whose `type` names one of `kinds`; that kind decides the other keys.
 
-    In a run on disk (`context=READING`) another type is no mistake: it is kept as an `unknown`, where there is one.
+    In the config of a run on disk (`context=READING`), an unregistered type is not an error: the mapping is
+    kept as `unknown`, unless that is None.
     """
 
     kinds: Mapping[str, type[Strict]]
@@ -87,7 +94,7 @@ class ByType:
 
 
 def flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"norm": {"type": "batch"}} → {"norm.type": "batch"}."""
+    """Nested keys as dotted keys: {"norm": {"type": "batch"}} → {"norm.type": "batch"}."""
     out = {}
     for key, value in config.items():
         out.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})

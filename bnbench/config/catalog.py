@@ -1,18 +1,21 @@
-"""The datasets, a row each. To add one that torchvision reads as it reads MNIST, add its row. No torch here."""
+"""The datasets, one row each. No torch here.
+
+To add a dataset that torchvision reads in the way it reads MNIST, add a row.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class DatasetRow:
-    """What is known of a dataset before it is read; data/datasets.py fetches it and checks its files."""
+    """What is known about a dataset before it is read. data/datasets.py fetches it and checks its files."""
 
-    title: str  # as people write it
+    title: str  # for people to read
     train_images: int
     test_images: int
-    # The class in torchvision.datasets, with its mirrors and its files' MD5s; None: it comes with a package.
+    # The class in torchvision.datasets, which has the mirrors and the files' MD5s. None: a package ships the data.
     torchvision: str | None
-    shape: tuple[int, int, int] = (1, 28, 28)  # channels, height, width of an image
+    shape: tuple[int, int, int] = (1, 28, 28)  # of an image: channels, height, width
     classes: int = 10
 
 

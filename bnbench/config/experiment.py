@@ -1,6 +1,7 @@
-"""What a run is: frozen, typed, bounded. No torch here, and no file reading (see load.py).
+"""The config of an experiment: frozen, typed, bounded. No torch here; load.py reads the files.
 
-A config file is a short diff from the defaults below; the norms' are in norms/, the models' in models.py.
+A config file names only the settings that differ from the defaults below. The options of the norms are in
+norms/, those of the models in models.py.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from bnbench.config.models import MODELS, ModelConfig, UnknownModel
 from bnbench.config.norms import NORMS
 from bnbench.config.norms.base import NoNormConfig, NormOptions, UnknownNorm, Use
 
-# Letters, digits, `.`, `_`, `-`; the suffixes that overrides add (",key=value", ",smoke") may follow.
+# Letters, digits, `.`, `_`, `-`, then the suffixes that overrides add: ",key=value" and ",smoke".
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
 MAX_NAME = 150
 MAX_SEED = 2**63 - 1
@@ -25,10 +26,10 @@ MAX_SEEDS = 10_000
 
 
 class DataConfig(Strict):
-    """The dataset, how much of it, and the batch size. Limits take the first images of a split.
+    """The dataset, how much of it to use, and the batch size. A limit keeps the first images of a split.
 
-    `valid` holds that many of the last training images out, to validate on; the test images are then read
-    once, after the last epoch. Without it, validation is on the test images, as in the tutorial.
+    `valid` holds out that many of the last training images for validation; the test images are then read
+    once, after the last epoch. Without it, runs validate on the test images, as the tutorial does.
     """
 
     dataset: Annotated[str, one_of(DATASETS)] = "mnist"
@@ -39,7 +40,7 @@ class DataConfig(Strict):
     fallback: Literal["mnist5k", "error"] = "mnist5k"
 
     def images(self) -> tuple[int, int]:
-        """How many images there are to train and to validate on, of which the limits take the first."""
+        """The numbers of training and validation images, before the limits."""
         row, held_out = DATASETS[self.dataset], self.valid or 0
         return row.train_images - held_out, held_out or row.test_images
 
@@ -71,7 +72,10 @@ class TrainConfig(Strict):
 
 
 class Config(Strict):
-    """One experiment: an arm (everything but `name` and `seeds`) and the seeds to run it with."""
+    """One experiment: an arm and the seeds to run it with.
+
+    The arm is every setting except `name`, `seeds` and `data.fallback`. Raises pydantic's ValidationError.
+    """
 
     name: str
     data: DataConfig = DataConfig()
@@ -79,9 +83,9 @@ class Config(Strict):
     norm: Annotated[SerializeAsAny[NormOptions], ByType(NORMS, UnknownNorm)] = NoNormConfig(type="none")
     train: TrainConfig
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: int = Field(1, ge=1, le=1_024)  # part of the run: the thread count changes the last bits
+    threads: int = Field(1, ge=1, le=1_024)  # part of the arm: the number of threads changes the last bits
     dtype: Literal["float32", "float64"] = "float32"
-    smoke: bool = False  # set by --smoke; a label that keeps such runs apart
+    smoke: bool = False  # --smoke sets this label, which keeps smoke runs apart from others
     seeds: list[int] = Field([0])
 
     @field_validator("name")
@@ -90,7 +94,7 @@ class Config(Strict):
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a name: use letters, digits, '.', '_' and '-'")
         if len(name) > MAX_NAME:
-            raise ValueError(f"is {len(name)} characters long; {MAX_NAME} is the most. Shorten it with --name")
+            raise ValueError(f"is {len(name)} characters long; at most {MAX_NAME} are allowed. Shorten it with --name")
         return name
 
     @field_validator("seeds", mode="before")
@@ -119,7 +123,7 @@ class Config(Strict):
         return self
 
     def _training_images(self) -> int:
-        """How many images there are to train on; refuses limits beyond what there is."""
+        """The number of training images. Raises `key_error` where a limit asks for more images than there are."""
         data = self.data
         held_out = data.valid or 0
         training, validation = data.images()
@@ -138,17 +142,20 @@ class Config(Strict):
 
     @classmethod
     def of_run(cls, config: Any) -> Self:
-        """The config of a run on disk; a norm or a model that is not known here is kept as plain data."""
+        """The config of a run on disk. A norm or a model that is not registered is kept as plain data.
+
+        Raises pydantic's ValidationError.
+        """
         return cls.model_validate(config, context=READING)
 
     @property
     def known(self) -> bool:
-        """Whether its norm and model are known here; without, its digest cannot be told."""
+        """Whether its norm and its model are registered. The digest cannot be computed otherwise."""
         return not isinstance(self.norm, UnknownNorm) and not isinstance(self.model, UnknownModel)
 
     @property
     def _bias(self) -> bool | Literal["auto"]:
-        """A model that does not offer the option has biases."""
+        """The model's `bias` option; a model without this option has biases."""
         bias: bool | Literal["auto"] = getattr(self.model, "bias", True)
         return bias
 
@@ -166,17 +173,18 @@ class Config(Strict):
         return seed
 
     def one_per_seed(self) -> Iterator["Config"]:
+        """One config for each seed, in order."""
         for seed in self.seeds:
             yield self.model_copy(update={"seeds": [seed]})
 
     def arm(self) -> dict[str, Any]:
-        """What makes two runs the same arm: every setting but the name, the seeds and the fallback."""
+        """The settings that make two runs the same arm: all except the name, the seeds and the fallback."""
         return self.model_dump(mode="json", exclude={"name": True, "seeds": True, "data": {"fallback"}})
 
     def digest(self) -> str:
-        """SHA-256 of the arm's settings that are not defaults, as canonical JSON.
+        """The SHA-256, in hexadecimal, of the arm's settings that differ from their defaults, as canonical JSON.
 
-        So a key that is added later, with a default that changes nothing, changes no digest.
+        Defaults are left out so that a key that is added later does not change the digests of existing runs.
         """
         data = self.data.model_copy(update={"fallback": DataConfig().fallback})
         arm = self.model_copy(update={"data": data})
@@ -186,7 +194,7 @@ class Config(Strict):
 
 
 def parse_seeds(seeds: Any) -> list[int]:
-    """`3`, `[0, 2, 5]`, `"0..9"` or `"0..4,7"` → the list of seeds. Raises ValueError in plain words."""
+    """`3`, `[0, 2, 5]`, `"0..9"` or `"0..4,7"` → the list of seeds. Raises ValueError with a message for users."""
     if isinstance(seeds, str):
         seeds = [seed for part in seeds.split(",") for seed in _seed_range(part.strip())]
     elif isinstance(seeds, int) and not isinstance(seeds, bool):
@@ -208,7 +216,7 @@ def _seed_range(text: str) -> range | list[int]:
         raise ValueError(f"{text!r} is not a seed or a range of seeds; write 3, 0..9 or 0,2,5")
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
-        raise ValueError(f"the range {text} is empty: it runs from low to high")
+        raise ValueError(f"the range {text} is empty; write the lower seed first")
     if last - first >= MAX_SEEDS:
         raise ValueError(f"the range {text} has more than {MAX_SEEDS:,} seeds")
     return range(first, last + 1)

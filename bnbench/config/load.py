@@ -1,9 +1,9 @@
-"""Config files → `Config` objects, or one ConfigError that lists every problem with file, line and key.
+"""Reads config files into `Config` objects, or raises one ConfigError that lists every problem.
 
-load_configs(["configs/mlp_bn.yaml"], overrides=["train.optimizer.lr=0.5"])
+    load_configs([Path("configs/mlp_bn.yaml")], overrides=["train.optimizer.lr=0.5"])
 
-A `grid:` of dotted keys, each with a list of values, makes an arm of every combination, as so many
-`--set` would, and under the same names.
+A `grid:` maps dotted keys to lists of values. Each combination of values is an arm. It has the settings and
+the name that `--set` with these values would give it.
 """
 
 import copy
@@ -23,10 +23,10 @@ from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 
 MAX_BYTES = 1_000_000
-MAX_PROBLEMS = 20  # a message stays readable
+MAX_PROBLEMS = 20  # keeps a message readable
 MAX_RUNS = 100_000  # of one command
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-# Overrides that get no folder of their own: they make no other arm, or (device, threads) mostly the same one.
+# Overrides that are not part of the name: most do not change the arm; device and threads barely change the results.
 NOT_IN_NAME = ("seeds", "name", "grid", "data.fallback", "device", "threads")
 
 SMOKE: dict[str, Any] = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid_limit": 256, "train.epochs": 1}
@@ -40,7 +40,10 @@ def load_configs(
     seeds: str | int | list[int] | None = None,
     smoke: bool = False,
 ) -> list[Config]:
-    """Read, override and validate every file; raise one ConfigError with all problems of all files."""
+    """Read every file with the overrides; return all arms, in order.
+
+    Raises one ConfigError that lists the problems of all files, one on each line.
+    """
     configs, problems = [], []
     by_name: dict[str, Path] = {}
     for path in paths:
@@ -53,13 +56,13 @@ def load_configs(
             if config.name in by_name:
                 problems.append(
                     f"{path}: name: {config.name!r} is also the name of {by_name[config.name]};"
-                    " two configs of one command need two names"
+                    " each config of a command needs its own name"
                 )
             by_name[config.name] = path
         configs += arms
     runs = sum(len(config.seeds) for config in configs)
     if runs > MAX_RUNS:
-        problems.append(f"that is {runs:,} runs; {MAX_RUNS:,} is the most for one command")
+        problems.append(f"this command asks for {runs:,} runs; at most {MAX_RUNS:,} are allowed")
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(line for text in problems for line in text.split("\n"))))
     return configs
@@ -73,7 +76,7 @@ def load_config(
     seeds: str | int | list[int] | None = None,
     smoke: bool = False,
 ) -> Config:
-    """One file that is one arm. Raises ConfigError listing every problem, a line each."""
+    """Read a file that gives one arm. Raises ConfigError, also where a grid gives several."""
     arms = load_arms(path, overrides, name=name, seeds=seeds, smoke=smoke)
     if len(arms) > 1:
         raise ConfigError(f"{path}: grid: makes {len(arms):,} arms; choose one by --set, as in {arms[0].name}")
@@ -88,7 +91,7 @@ def load_arms(
     seeds: str | int | list[int] | None = None,
     smoke: bool = False,
 ) -> list[Config]:
-    """One file with its overrides: an arm, or those of its grid. Raises ConfigError listing every problem."""
+    """Read one file with the overrides: one arm, or every arm of its grid. Raises ConfigError with every problem."""
     data, lines = read_mapping(path)
     settings = [(*parse_override(text), f"--set {text}") for text in overrides]
     if smoke:
@@ -109,7 +112,7 @@ def load_arms(
     axes = _axes(data.pop("grid", {}), path, lines)
     for key in SMOKE.keys() & axes.keys() if smoke else ():
         raise ConfigError(f"{_grid_place(path, lines, key)}: {key}: --smoke sets it to {SMOKE[key]}; leave it out")
-    # An option beats the file, a grid too.
+    # An option on the command line overrides the file, and also its grid.
     axes = {key: values for key, values in axes.items() if not any(_within(key, other) for other, *_ in settings)}
     arms: list[Config] = []
     problems: dict[str, None] = {}
@@ -126,7 +129,7 @@ def load_arms(
     return arms
 
 
-Setting = tuple[str, Any, str]  # a dotted key, its value, and what set it
+Setting = tuple[str, Any, str]  # a dotted key, its value, and the place or the option that set it
 
 
 def _arm(
@@ -139,7 +142,7 @@ def _arm(
     name: str | None,
     smoke: bool,
 ) -> Config:
-    """The arm of one `point` of the grid, with the command's `settings`."""
+    """The arm at one `point` of the grid, with the command's `settings` on top. Raises ConfigError."""
     data = copy.deepcopy(file)
     origin: dict[Location, str] = {}
     suffixes: dict[str, str] = {}
@@ -147,7 +150,7 @@ def _arm(
         location = tuple(key.split("."))
         _assign(data, location, value, option=option)
         origin[location] = option
-        suffixes = {old: text for old, text in suffixes.items() if not _within(old, key)}  # they are replaced
+        suffixes = {old: text for old, text in suffixes.items() if not _within(old, key)}  # `key` replaces them
         if key not in NOT_IN_NAME or (key, value, option) in point:
             suffixes[key] = f",{key}={_plain(value)}"
     if smoke:
@@ -158,7 +161,7 @@ def _arm(
         data["smoke"] = True
     if name is not None:
         data["name"], origin[("name",)] = name, f"--name {name}"
-        suffixes = {key: suffixes[key] for key, *_ in point if key in suffixes}  # the arms of a grid need several
+        suffixes = {key: suffixes[key] for key, *_ in point if key in suffixes}  # each arm of a grid needs its own name
     if isinstance(data.setdefault("name", _plain(path.stem).lstrip(".")), str):
         data["name"] += "".join(suffixes[key] for key in sorted(suffixes))
     if smoke and isinstance(data["name"], str):
@@ -168,7 +171,7 @@ def _arm(
     except ValidationError as error:
         problems = [relocate(problem) for problem in error.errors(include_url=False)]
         texts = [f"{place(p['loc'], data, path, lines, origin)}: {explain(p, data)}" for p in problems]
-        for overridden, option in origin.items():  # another type has other keys
+        for overridden, option in origin.items():  # another type may not have the file's other keys
             if overridden[-1] == "type" and any(p["type"] == "extra_forbidden" for p in problems):
                 key = ".".join(map(str, overridden[:-1]))
                 texts.append(
@@ -182,17 +185,18 @@ def _at_most(most: int, texts: list[str], path: Path) -> list[str]:
 
 
 def _within(key: str, other: str) -> bool:
-    """Whether setting `other` sets `key` too."""
+    """Whether `other` is `key` or a mapping that contains it."""
     return f"{key}.".startswith(f"{other}.")
 
 
 def _grid_place(path: Path, lines: dict[Location, int], key: str = "") -> str:
+    """`file:line: grid`, or `file: grid.key` where the line is unknown."""
     line = lines.get(("grid", key)) or lines.get(("grid",))
     return f"{path}{f':{line}' if line else ''}: grid" + (f".{key}" if key and not line else "")
 
 
 def _axes(grid: Any, path: Path, lines: dict[Location, int]) -> dict[str, list[Any]]:
-    """The grid's dotted keys, each with its values. Raises ConfigError listing every problem."""
+    """The grid's dotted keys, each with its values. Raises ConfigError with every problem."""
     if not isinstance(grid, dict):
         raise ConfigError(
             f"{_grid_place(path, lines)}: must map dotted keys to lists, as in"
@@ -217,12 +221,12 @@ def _axes(grid: Any, path: Path, lines: dict[Location, int]) -> dict[str, list[A
     for values in grid.values():
         arms *= len(values)
     if arms > MAX_RUNS:
-        raise ConfigError(f"{_grid_place(path, lines)}: makes {arms:,} arms; {MAX_RUNS:,} is the most")
+        raise ConfigError(f"{_grid_place(path, lines)}: makes {arms:,} arms; at most {MAX_RUNS:,} are allowed")
     return dict(grid)
 
 
 def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
-    """The mapping in a YAML file and the line of every key; ConfigError names what is wrong."""
+    """The mapping in a YAML file, and the line of every key. Raises ConfigError."""
     try:
         if path.is_dir():
             raise ConfigError(f"{path}: is a folder; name a config file in it")
@@ -250,7 +254,7 @@ def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """`train.optimizer.lr=0.5` → the key and the value as YAML reads it."""
+    """`train.optimizer.lr=0.5` → the key, and the value read as YAML. Raises ConfigError."""
     key, equals, value = text.partition("=")
     if not equals or not KEY.fullmatch(key):
         raise ConfigError(f"--set {text}: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5")
@@ -261,6 +265,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def _assign(data: dict[str, Any], location: Location, value: Any, *, option: str) -> None:
+    """Set a nested key. Raises ConfigError, which names `option`, where a part of the way is not a mapping."""
     for depth, key in enumerate(location[:-1], start=1):
         data = data.setdefault(str(key), {})
         if not isinstance(data, dict):
@@ -269,7 +274,7 @@ def _assign(data: dict[str, Any], location: Location, value: Any, *, option: str
 
 
 def _plain(value: Any) -> str:
-    """An override's value as a part of a folder name: 1e-3 → `0.001`, [100, 100] → `100-100`."""
+    """An override's value as part of a folder's name: 1e-3 → `0.001`, [100, 100] → `100-100`."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", value if isinstance(value, str) else json.dumps(value)).strip("-")
 
 

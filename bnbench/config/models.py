@@ -1,6 +1,7 @@
-"""What a model is in a config: its type, its sizes, and what its norms will see. No torch here.
+"""The models that a config may name, with their options. No torch here.
 
-To add a model: a class here and its entry in MODELS; a builder and its entry in bnbench/models/networks.py.
+To add a model, add a class here and its entry in MODELS, and a builder and its entry in
+bnbench/models/networks.py.
 """
 
 from collections.abc import Sequence
@@ -19,29 +20,29 @@ def _true_false_or_auto(value: Any) -> Any:
     return value
 
 
-# Of the hidden layers; the classifier always has one. auto: none where the norm would subtract it again.
+# The bias of the hidden layers; the classifier always has one. auto: no bias where the norm would subtract it.
 Bias = Annotated[bool | Literal["auto"], BeforeValidator(_true_false_or_auto)]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class ModelConfig(Strict):
-    """A model; a subclass adds its own keys, among them `bias` where its hidden layers may have none."""
+    """A model. A subclass adds its own keys, and `bias` where its hidden layers may lack a bias."""
 
-    spatial: ClassVar[bool]  # whether its norms get images (N, C, H, W), or vectors (N, C)
+    spatial: ClassVar[bool]  # whether its norms get images (N, C, H, W) or vectors (N, C)
 
     type: str
 
     def features(self) -> Sequence[int]:
-        """How many features, or channels, each of its norms gets."""
+        """The number of features (or channels) that each of its norms gets, in order."""
         raise NotImplementedError
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of its builder, but for `bias`, which the norm has a say in."""
+        """The keyword arguments of its builder, except `bias`, which can depend on the norm."""
         return self.model_dump(exclude={"type", "bias"})
 
 
 class UnknownModel(ModelConfig):
-    """The model of a run on disk that is not known here, as its config has it."""
+    """The model of a run on disk whose type is not registered; it keeps the keys of the run's config."""
 
     model_config = ConfigDict(extra="allow")
 

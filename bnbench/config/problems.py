@@ -1,4 +1,4 @@
-"""What is wrong in a config, in our words and at its place: pydantic's problems → `file:line: key: sentence`."""
+"""Turns pydantic's validation problems into messages for users: `file:line: key: sentence`."""
 
 import difflib
 import math
@@ -17,7 +17,7 @@ Location = tuple[str | int, ...]
 
 
 def relocate(problem: Any) -> Any:
-    """Move a problem that pydantic puts at a mapping to the key it is about."""
+    """Move a `key_error`, which pydantic reports at a mapping, to the key that it is about."""
     if key := problem.get("ctx", {}).get("key"):
         problem["loc"] = (*problem["loc"], *key.split("."))
     return problem
@@ -37,7 +37,7 @@ def place(location: Location, data: Any, path: Path, lines: dict[Location, int],
 
 
 def _model_at(location: Sequence[str | int], data: Any) -> type[BaseModel]:
-    """The model whose keys those at a location are."""
+    """The class of the mapping at `location`."""
     model: type[BaseModel] = Config
     for key in map(str, location):
         field, data = model.model_fields[key], data[key]
@@ -47,9 +47,9 @@ def _model_at(location: Sequence[str | int], data: Any) -> type[BaseModel]:
 
 
 def _keys_at(location: Sequence[str | int], data: Any) -> list[str]:
-    """The keys that a file may have at a location: those of the model there, and of the file itself `grid`."""
+    """The keys that a file may have at `location`; the file itself may also have `grid`."""
     keys = list(_model_at(location, data).model_fields)
-    # `smoke` is written by --smoke into the resolved config; nobody needs to write it.
+    # --smoke writes `smoke` into the resolved config; users do not write it.
     return keys if location else [*(key for key in keys if key != "smoke"), "grid"]
 
 
@@ -67,7 +67,7 @@ _MUST_BE = {
 
 
 def explain(problem: Any, data: Any) -> str:
-    """A pydantic problem with `data` in our words."""
+    """One sentence for users about a pydantic problem with `data`."""
     kind, given, context = problem["type"], show(problem["input"]), problem.get("ctx", {})
     if kind == "extra_forbidden":
         *above, key = problem["loc"]
@@ -98,13 +98,14 @@ def explain(problem: Any, data: Any) -> str:
         return str(context["message"])
     if kind == "value_error":
         return str(context["error"])
-    if kind == "greater_than_equal":  # pydantic writes 1e-30 with all its zeros
+    if kind == "greater_than_equal":  # pydantic would write 1e-30 with all its zeros
         return f"must be greater than or equal to {context['ge']:g}; got {given}"
     text = problem["msg"].replace("Input should", "must").replace("List should", "must")
     return f"{text[0].lower()}{text[1:]}; got {given}"
 
 
 def closest(word: str, words: list[str], cutoff: float = 0.6) -> str | None:
+    """The most similar of `words`, or None. `cutoff` is the least similarity, from 0 to 1 (see difflib)."""
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
 
 
@@ -113,7 +114,7 @@ _picture.maxlevel, _picture.maxdict, _picture.maxlist, _picture.maxstring = 2, 3
 
 
 def show(value: Any) -> str:
-    """A short, one-line picture of a value from a file, safe to print."""
+    """A value from a file, shortened to one line that is safe to print."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

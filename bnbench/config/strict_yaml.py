@@ -1,9 +1,9 @@
-"""A strict reader for YAML: what looks like a number is one, and nothing is guessed.
+"""A strict reader for YAML. Text that looks like a number is read as a number, and nothing is guessed.
 
-PyYAML follows YAML 1.1, where `1e-3` is a string, `no` is False, `12:30` is 750, `010` is 8
-and a repeated key silently wins. This reader takes YAML 1.2's core rules (true/false, decimal
-numbers, null), refuses repeated keys and tags, bounds what it reads, and remembers the line of
-every key, so that an error can name it. JSON is read too, being YAML.
+PyYAML follows YAML 1.1: `1e-3` is a string, `no` is False, `12:30` is 750, `010` is 8, and the last of
+repeated keys silently wins. This reader follows the core rules of YAML 1.2 (true/false, decimal numbers,
+null). It refuses repeated keys and tags, and it limits size and depth. It records the line of every key, so
+that an error can name it. It reads JSON too, because JSON is YAML.
 """
 
 import re
@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 
 import yaml
 
-MAX_NODES = 10_000  # counted with aliases expanded, so a "billion laughs" file is refused
+MAX_NODES = 10_000  # with aliases expanded, so that a "billion laughs" file is refused
 MAX_DEPTH = 50
 
 Location = tuple[str | int, ...]
 
 
 class YamlError(Exception):
-    """The text is not acceptable YAML; `line` is 1-based, or None where no line is known."""
+    """The text is not acceptable YAML. `line` is counted from 1, or None where it is not known."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ _INF_NAN = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 def _scalar(node: yaml.ScalarNode) -> Any:
     text = node.value
-    if node.style is not None:  # quoted or block text is text
+    if node.style is not None:  # quoted and block scalars are text
         return text
     if _NULL.fullmatch(text):
         return None
@@ -42,7 +42,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         return text.lower() == "true"
     if _INT.fullmatch(text):
         return int(text)
-    # A leading zero ("010") is neither a decimal integer nor clearly octal: leave it text.
+    # "010" could be decimal or octal, so it stays text.
     if _FLOAT.fullmatch(text) and not re.match(r"[-+]?0[0-9]", text):
         return float(text)
     if _INF_NAN.fullmatch(text):
@@ -86,9 +86,9 @@ class _Reader:
 
 
 class _TagRefusingLoader(yaml.SafeLoader):
-    """Composes nodes only; an explicit tag (`!!python/…`, `!!int`) is an error."""
+    """Only composes nodes. Raises YamlError at an explicit tag such as `!!python/…` or `!!int`."""
 
-    # Plain scalars are resolved in `_scalar`, by YAML 1.2's rules.
+    # `_scalar` resolves plain scalars, by YAML 1.2's rules.
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -100,14 +100,14 @@ class _TagRefusingLoader(yaml.SafeLoader):
 
 
 def dump(value: Any) -> str:
-    """YAML that `parse` reads as `value`: block style with short mappings in one line."""
+    """YAML text that `parse` reads back as `value`: block style, with short mappings on one line."""
     return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120)
 
 
 def parse(text: str) -> tuple[Any, dict[Location, int]]:
     """Parse one YAML document; return the data and the line of every path in it.
 
-    Raises YamlError for anything that is not one well-formed, bounded, untagged document.
+    Raises YamlError where the text is not exactly one valid document within the limits and without tags.
     """
     try:
         loader = _TagRefusingLoader(text)
@@ -119,7 +119,7 @@ def parse(text: str) -> tuple[Any, dict[Location, int]]:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "not valid YAML"
         raise YamlError(f"not valid YAML: {what}", mark.line + 1 if mark else None) from None
-    except yaml.YAMLError as error:  # e.g. a control character: the reader gives no mark
+    except yaml.YAMLError as error:  # for example a control character, for which PyYAML gives no line
         raise YamlError(f"not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise YamlError("nested too deeply") from None

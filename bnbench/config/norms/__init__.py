@@ -1,6 +1,6 @@
-"""The norms that a config may name, a family a file. No torch here.
+"""The norms that a config may name, with their options. Each file holds one family. No torch here.
 
-To add one: its options and their entry in NORMS of a file here, and its layer, in bnbench/norms/.
+To add a norm, add its options and their entry in NORMS of a file here, and its layer in bnbench/norms/.
 """
 
 import re
@@ -8,7 +8,7 @@ import re
 from bnbench.config.norms import base, batch, features, relatives, weight
 from bnbench.config.norms.base import NormOptions
 
-# Looked into when a config is read, so that `register` can add to it.
+# Looked up each time a config is read, so that `register` can add to it.
 NORMS: dict[str, type[NormOptions]] = {
     "none": base.NoNormConfig,
     **batch.NORMS,
@@ -19,12 +19,12 @@ NORMS: dict[str, type[NormOptions]] = {
 
 
 def register(name: str, options: type[NormOptions]) -> None:
-    """Let configs name a norm of one's own; its layer is to be NORMS[name] of bnbench.norms.
+    """Let configs name your own norm. Put its layer into `bnbench.norms.NORMS[name]`.
 
-    Raises ValueError where the name is taken or is none.
+    Raises ValueError where the name is taken or not valid.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(f"{name!r} is not a norm's name: use small letters, digits and '_'")
     if name in NORMS:
-        raise ValueError(f"there is a norm called {name} already")
+        raise ValueError(f"there is already a norm called {name}")
     NORMS[name] = options

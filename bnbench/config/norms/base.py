@@ -1,9 +1,9 @@
-"""What every norm of a config has, and what a config asks of it. No torch here.
+"""The base classes of the norms' options, and the questions that a config asks them. No torch here.
 
-The options and their defaults are those of the norm's builder in bnbench/norms/; a test holds the two
-together. `momentum` is PyTorch's: the weight of the *new* batch in the running statistics (the
-tutorial's `moving_momentum = 0.1` keeps 0.1 of the old, which is 0.9 here; Keras and Flax count like
-the tutorial).
+The options and their defaults equal those of the norm's builder in bnbench/norms/; a test compares the two.
+`momentum` has PyTorch's meaning: the weight of the *new* batch in the running statistics. The tutorial,
+Keras and Flax count the other way: the tutorial's `moving_momentum = 0.1` keeps 0.1 of the old statistics,
+which is 0.9 here.
 """
 
 from collections.abc import Sequence
@@ -14,38 +14,38 @@ from pydantic import ConfigDict, Field, model_validator
 
 from bnbench.config.base import Strict, key_error, plain
 
-Epsilon = Annotated[float, Field(ge=1e-30, le=1)]  # less is 0 in float32, or as good as
+Epsilon = Annotated[float, Field(ge=1e-30, le=1)]  # anything smaller is 0 in float32, or almost
 Momentum = Annotated[float | None, Field(ge=0, le=1)]
 Steps = Annotated[int, Field(ge=0, le=10**9)]
 
 
 @dataclass(frozen=True)
 class Use:
-    """Where a config uses its norm: the model's layers, and how many images the norm gets."""
+    """How a config uses its norm: the layers that it normalizes, and the numbers of images."""
 
-    features: Sequence[int]  # of each layer that is normalized
-    spatial: bool  # whether they are channels of images
-    bias: bool | Literal["auto"]  # of those layers
+    features: Sequence[int]  # one number for each normalized layer
+    spatial: bool  # whether `features` counts the channels of images
+    bias: bool | Literal["auto"]  # of the layers before the norms
     batch_size: int
-    images: int  # to train on
-    valid: int | None  # images held out, and the most to validate on, as in `data`
+    images: int  # the number of training images
+    valid: int | None  # as in `data`, like valid_limit
     valid_limit: int | None
 
 
 class NormOptions(Strict):
-    """What every norm has: a type, and answers to what a config asks. They are those of a norm that does nothing."""
+    """The base class of all norms' options. Its answers are those of a norm that does nothing."""
 
-    # What a norm changes: the outputs of the hidden layers, as a layer of its own, or their weights.
+    # A norm of activations is a layer after each hidden layer; a norm of weights changes the hidden layers' weights.
     changes: ClassVar[Literal["activations", "weights", "nothing"]] = "nothing"
 
     type: str
 
     def refuse(self, use: Use) -> None:
-        """Raise a `key_error` where the norm cannot be used so."""
+        """Raise a `key_error` where the norm cannot be used in this way."""
 
     @property
     def builder(self) -> str:
-        """Which of its implementations in bnbench/norms/ makes it."""
+        """The name of the implementation in bnbench/norms/ that builds it: "custom" or "builtin"."""
         return str(getattr(self, "implementation", "custom"))
 
     def options(self) -> dict[str, Any]:
@@ -54,22 +54,22 @@ class NormOptions(Strict):
 
     @property
     def makes_bias_useless(self) -> bool:
-        """Whether a bias of the layer before would be subtracted again."""
+        """Whether the norm subtracts any bias of the layer before it."""
         return False
 
     @property
     def after_activation(self) -> bool:
-        """Whether it stands behind the activation rather than before."""
+        """Whether the norm comes after the activation, not before it."""
         return False
 
     @property
     def evaluates_by_precise_statistics(self) -> bool:
-        """Whether its statistics are taken anew over the training images after every epoch."""
+        """Whether its statistics are computed again from the training images after every epoch."""
         return False
 
     @property
     def starts_from_data(self) -> bool:
-        """Whether the network's start depends on the first training images."""
+        """Whether the initial weights depend on the first training images."""
         return False
 
 
@@ -78,7 +78,7 @@ class NoNormConfig(NormOptions):
 
 
 class UnknownNorm(NormOptions):
-    """The norm of a run on disk that is not known here, as its config has it."""
+    """The norm of a run on disk whose type is not registered; it keeps the keys of the run's config."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,7 +89,7 @@ class ActivationNormConfig(NormOptions):
     """A norm of activations."""
 
     changes = "activations"
-    # Whether it needs several images a batch, and whether a bias before it is subtracted again.
+    # Whether it needs several images in a batch, and whether it subtracts a bias of the layer before it.
     needs_batch: ClassVar[bool] = False
     cancels_bias: ClassVar[bool] = False
 
@@ -109,7 +109,7 @@ class ActivationNormConfig(NormOptions):
 
     @property
     def evaluates_by_running_statistics(self) -> bool:
-        """Whether the batch that is evaluated makes no difference to the evaluation of its images."""
+        """Whether an image's output in evaluation does not depend on the other images of its batch."""
         return True
 
     def refuse(self, use: Use) -> None:
@@ -126,15 +126,16 @@ class ActivationNormConfig(NormOptions):
                 raise key_error("data.valid" if use.valid == 1 else "data.valid_limit", one)
 
     def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
-        """Raise where layers of these numbers of features, or channels with `spatial`, cannot be normalized."""
+        """Raise a `key_error` where layers of these numbers of features (`spatial`: channels) cannot be normalized."""
 
     def _no_effect(self, because: str, *keys: str) -> None:
-        """Raise for the first of `keys` that is not its default."""
+        """Raise a `key_error` for the first of `keys` whose value is not the default."""
         for key in keys:
             if getattr(self, key) != type(self).model_fields[key].default:
                 raise key_error(key, f"has no effect with {because}; remove it")
 
 
 def refuse_no_layer(use: Use) -> None:
+    """Raise a `key_error` where the model has no hidden layer."""
     if not use.features:
         raise key_error("norm", "there is no hidden layer to normalize; use norm: {type: none}")

@@ -1,4 +1,4 @@
-"""Batch normalization, and what all norms over the batch have."""
+"""The options of batch normalization, and those that all norms over the batch share."""
 
 from typing import Any, Literal, Self
 
@@ -9,7 +9,7 @@ from bnbench.config.norms.base import ActivationNormConfig, Epsilon, Momentum, N
 
 
 class OverBatchConfig(ActivationNormConfig):
-    """Batch norm and its relatives."""
+    """The options that batch norm and its relatives share."""
 
     needs_batch = cancels_bias = True
 
@@ -19,15 +19,15 @@ class OverBatchConfig(ActivationNormConfig):
 
 
 class BatchNormConfig(OverBatchConfig):
-    """Batch normalization. The defaults are PyTorch's; the tutorial's choices are the other values."""
+    """Batch normalization. The defaults are PyTorch's; the other values include the tutorial's choices."""
 
     track_running_stats: bool = True
     running_var: Literal["unbiased", "biased"] = "unbiased"
     running_var_init: Literal["ones", "zeros"] = "ones"
     weight_init: Literal["ones", "normal", "uniform"] = "ones"
     bias_init: Literal["zeros", "normal"] = "zeros"
-    # What evaluation normalizes by: the running statistics, the evaluated batch's own, or statistics taken
-    # anew over the training images after every epoch (the paper's Algorithm 2).
+    # The statistics that evaluation uses: the running ones, those of the evaluated batch, or precise ones, which
+    # are computed from the training images after every epoch (Algorithm 2 of the paper).
     eval_statistics: Literal["running", "batch", "precise"] = "running"
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The norms of one image: layer, instance, group and RMS normalization."""
+"""The options of the norms over a single image: layer, instance, group and RMS normalization."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class LayerNormConfig(ActivationNormConfig):
 
     def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
         if not spatial and 1 in features:
-            raise key_error("norm.type", "layer norm of one feature gives β whatever it gets; widen model.hidden")
+            raise key_error("norm.type", "layer norm of one feature gives β for every input; widen model.hidden")
 
 
 class InstanceNormConfig(ActivationNormConfig):
@@ -40,7 +40,7 @@ class InstanceNormConfig(ActivationNormConfig):
         if not spatial:
             raise key_error(
                 "norm.type",
-                "instance norm needs images: a vector has one value a channel, its own mean;"
+                "instance norm needs images: in a vector, a channel is one value and equals its own mean;"
                 " use model: {type: cnn}, or a norm over features: layer, group, rms",
             )
 
@@ -59,17 +59,16 @@ class GroupNormConfig(ActivationNormConfig):
             for n in features:
                 if n % self.num_groups:
                     raise key_error("norm.num_groups", f"{self.num_groups} does not divide {n} {what}; {choose}")
-            n = min(features)
-            raise key_error("norm.num_groups", f"{n} {what} in {self.num_groups} are one value a group; {choose}")
+            raise key_error("norm.num_groups", f"{self.num_groups} leaves a single value in each group; {choose}")
 
 
 class RMSNormConfig(ActivationNormConfig):
-    eps: Epsilon | None = None  # null: the smallest step at 1, 1.2e-7 in float32, as in PyTorch
+    eps: Epsilon | None = None  # null: the machine epsilon of the dtype, 1.2e-7 in float32, as in PyTorch
     affine: bool = True
 
     def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
         if not spatial and 1 in features:
-            raise key_error("norm.type", "RMS norm of one feature gives ±γ whatever it gets; widen model.hidden")
+            raise key_error("norm.type", "RMS norm of one feature gives ±γ for every input; widen model.hidden")
 
 
 NORMS: dict[str, type[NormOptions]] = {

@@ -1,4 +1,4 @@
-"""The relatives of batch norm: other statistics of the batch, or of parts of it."""
+"""The options of batch norm's relatives, which use other statistics of the batch or of parts of it."""
 
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -11,22 +11,22 @@ from bnbench.config.norms.batch import OverBatchConfig
 
 
 class CustomOverBatchConfig(OverBatchConfig):
-    """A relative of batch norm that PyTorch does not have."""
+    """The options of a relative of batch norm that PyTorch does not have."""
 
     implementation: Literal["custom"] = "custom"
 
 
 class L1BatchNormConfig(CustomOverBatchConfig):
-    gaussian: bool = False  # times √(π/2), the σ of a Gaussian
+    gaussian: bool = False  # true: multiply by √(π/2), which gives σ for a Gaussian
 
 
 class LpBatchNormConfig(CustomOverBatchConfig):
     p: Literal[2, "inf"]
-    centered: bool = True  # false: the norm of x itself, as Santurkar et al. have it
+    centered: bool = True  # false: the Lp norm of x itself, as in Santurkar et al.
 
     @property
     def makes_bias_useless(self) -> bool:
-        return super().makes_bias_useless and self.centered  # a norm of x itself depends on the bias
+        return super().makes_bias_useless and self.centered  # without centring, the bias changes the norm
 
 
 class GeneralizedBatchNormConfig(CustomOverBatchConfig):
@@ -41,7 +41,7 @@ class GeneralizedBatchNormConfig(CustomOverBatchConfig):
 
 
 class BatchRenormConfig(CustomOverBatchConfig):
-    """The defaults are the paper's; its schedule is of ImageNet's length."""
+    """The defaults are the paper's, whose schedule fits training on ImageNet."""
 
     momentum: Momentum = 0.01
     r_max: float = Field(3.0, ge=1, le=1e6)
@@ -65,7 +65,7 @@ class GhostBatchNormConfig(CustomOverBatchConfig):
 
     def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
         if not spatial and self.virtual_batch_size == 1:
-            raise key_error("norm.virtual_batch_size", "a part of one image has one value a channel; use at least 2")
+            raise key_error("norm.virtual_batch_size", "a part of one image has one value in a channel; use at least 2")
 
     def refuse(self, use: Use) -> None:
         super().refuse(use)
@@ -82,7 +82,7 @@ class NoisyBatchNormConfig(CustomOverBatchConfig):
 
 
 class SyncBatchNormConfig(OverBatchConfig):
-    """Batch norm over all processes of data-parallel training; in one process it is batch norm."""
+    """Batch norm over all processes of data-parallel training. In a single process it equals batch norm."""
 
 
 class MeanOnlyBatchNormConfig(ActivationNormConfig):
