@@ -1,4 +1,4 @@
-"""Splits and batches: every image once an epoch, in an order that (seed, epoch) alone decides."""
+"""Splits and batches: each epoch has every image once, in an order that depends only on (seed, epoch)."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_chunks_cover_everything_once(n, size):
 def test_the_tutorials_batches():
     sizes = [len(batch) for batch in batches(60_000, 64, 0, 1, CPU)]
     assert sizes == [64] * 937 + [32]
-    assert [len(batch) for batch in batches(129, 64, 0, 1, CPU)] == [64, 65]  # one left over joins the last
+    assert [len(batch) for batch in batches(129, 64, 0, 1, CPU)] == [64, 65]  # a single image joins the last batch
 
 
 def test_every_image_once_in_another_order_each_epoch_and_seed():
@@ -39,7 +39,7 @@ def test_every_image_once_in_another_order_each_epoch_and_seed():
 
 
 def test_the_batch_order_is_pinned():
-    """A change here changes every published number."""
+    """Other streams would change every published number."""
     assert order(0, 1, n=10, batch_size=10).tolist() == [2, 4, 5, 7, 8, 6, 9, 1, 3, 0]
     assert generator(0, "batches", 1).initial_seed() == 11786263793880695720
 

@@ -1,1 +1,1 @@
-"""Datasets: fetched, verified, kept, and cut into splits and batches."""
+"""Fetches, verifies and stores datasets, and cuts them into splits and batches."""

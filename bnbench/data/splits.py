@@ -1,6 +1,6 @@
 """Images and labels as tensors on the device, and the order in which training sees them.
 
-The whole split lies on the device, normalized once to [-1, 1] as the tutorial does; a batch is an
+The whole split is on the device. It is normalized once to [-1, 1], as in the tutorial, and a batch is an
 `index_select`. There are no data-loading workers.
 """
 
@@ -26,7 +26,7 @@ class Split:
         return len(self.labels)
 
     def cut(self, start: int, stop: int | None, device: torch.device) -> "Split":
-        """Images `start` to `stop`, on `device`; no copy where they are there already."""
+        """Images `start` to `stop` (excluded) on `device`, without a copy where they are already there."""
         return Split(self.images[start:stop].to(device), self.labels[start:stop].to(device))
 
     @property
@@ -36,14 +36,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Normalized:
-    """A whole dataset, normalized, on the CPU: what the runs of one machine share."""
+    """A whole dataset, normalized, on the CPU. All runs on a machine share it."""
 
     train: Split
     test: Split
 
 
 def normalize(dataset: Dataset, dtype: torch.dtype) -> Normalized:
-    """A whole dataset as it is trained on, its images of `dtype`."""
+    """Both splits of a dataset, normalized as `normalized` describes, with images of `dtype`."""
     return Normalized(
         normalized(dataset.train_images, dataset.train_labels, dtype),
         normalized(dataset.test_images, dataset.test_labels, dtype),
@@ -51,16 +51,16 @@ def normalize(dataset: Dataset, dtype: torch.dtype) -> Normalized:
 
 
 def normalized(images: Tensor, labels: Tensor, dtype: torch.dtype) -> Split:
-    """uint8 images (N, 28, 28) and labels (N,), ready to train on."""
-    # x/255 to [0, 1], then (x - ½)/½; in place, for the training set is 188 MB in float32.
+    """uint8 images (N, 28, 28) and labels (N,) → a Split with pixels in [-1, 1]."""
+    # x/255 to [0, 1], then (x - ½)/½. In place, because the training set has 188 MB in float32.
     return Split(images.to(dtype).div_(255).sub_(0.5).div_(0.5).unsqueeze(1), labels.to(torch.int64))
 
 
 @dataclass(frozen=True)
 class Splits:
-    """What a run trains on, validates on after every epoch, and is tested on at its end.
+    """The images to train on, to validate on after every epoch, and to test on at the end.
 
-    `test` is `valid` itself unless `held_out` training images are the ones to validate on.
+    `valid` holds the `held_out` last training images. If `held_out` is 0, it is the same object as `test`.
     """
 
     train: Split
@@ -70,7 +70,7 @@ class Splits:
 
 
 def load_splits(images: Normalized, config: DataConfig, device: torch.device) -> Splits:
-    """The splits of `config`. Held out are the last training images, in the dataset's fixed order."""
+    """The splits of `config` on `device`. The held-out images are the last ones of the training set."""
     held_out = config.valid or 0
     rest = len(images.train) - held_out
     train = images.train.cut(0, min(config.train_limit or rest, rest), device)
@@ -82,10 +82,10 @@ def load_splits(images: Normalized, config: DataConfig, device: torch.device) ->
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:
-    """Cut 0..n into slices of `size`; every index is in exactly one.
+    """Cut 0..n into slices of `size`. Every index is in exactly one slice.
 
-    A last slice of a single index joins the one before it, because batch statistics of one image
-    do not exist for a vector (and the tutorial's 60,000 images in batches of 64 end with 32).
+    If a single index is left over, it joins the slice before it, because a vector has no batch statistics
+    over one image. (The tutorial has no such case: 60,000 images in batches of 64 end with 32.)
     """
     starts = list(range(0, n, size))
     if len(starts) > 1 and n - starts[-1] == 1 and size > 1:
@@ -95,7 +95,7 @@ def chunks(n: int, size: int) -> Iterator[slice]:
 
 
 def batches(n: int, batch_size: int, seed: int, epoch: int, device: torch.device) -> Iterator[Tensor]:
-    """The indices of each training batch of `epoch`: a shuffle that depends on (seed, epoch) alone."""
+    """The indices (N,) int64 of each training batch of `epoch`. The order depends only on (seed, epoch)."""
     order = torch.randperm(n, generator=generator(seed, "batches", epoch)).to(device)
     for chunk in chunks(n, batch_size):
         yield order[chunk]
