@@ -255,7 +255,7 @@ def test_a_loss_that_is_infinite_is_strict_json(bnbench, tmp_path):
     assert group["arms"][0]["diverged"] == 1
     edit(path, status="complete")  # which no run with such a loss is
     result = bnbench("compare", tmp_path / "r")
-    assert result.exit_code == 3 and "a loss that is not one of a complete run" in result.stderr
+    assert result.exit_code == 3 and "metrics.csv: has a loss that a complete run cannot" in result.stderr
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "csv", "json"])

@@ -102,7 +102,7 @@ class Touch:
 def test_weights_run_no_code(bnbench, arms, tmp_path):
     torch.save({"norm1.weight": Touch(tmp_path / "ran")}, arms / "bn/seed-0/model.pt")
     result = bnbench("show", arms / "bn/seed-0")
-    assert "model.pt: is not the weights of a run" in result.stderr and not (tmp_path / "ran").exists()
+    assert "model.pt: does not hold the weights" in result.stderr and not (tmp_path / "ran").exists()
 
 
 def test_weights_of_other_kinds_are_refused(bnbench, arms):
@@ -110,7 +110,7 @@ def test_weights_of_other_kinds_are_refused(bnbench, arms):
     for value in ([1, 2], {"norm1.weight": "x"}, {3: 4}, {"norm1.weight": many}, {"norm1.bias": torch.ones(2) * 1j}):
         torch.save(value, arms / "bn/seed-0/model.pt")
         result = bnbench("show", arms / "bn/seed-0")
-        assert result.exit_code == 0 and "model.pt: is not the weights of a run" in result.stderr
+        assert result.exit_code == 0 and "model.pt: does not hold the weights" in result.stderr
 
 
 def test_what_is_no_run_is_refused(bnbench, arms):

@@ -1,1 +1,4 @@
-"""A run's folder: its format, how it is written, found, locked and read. The two halves meet here."""
+"""A run's folder: its format, and how to write, find, lock and read it.
+
+Training writes these folders, and analysis reads them.
+"""

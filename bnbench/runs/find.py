@@ -1,4 +1,4 @@
-"""Where the runs are below a path. Nothing is followed in circles, and what cannot be looked into is named."""
+"""Finds the runs below a path. It never loops, and it notes every folder that cannot be read."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,10 @@ from bnbench.runs.notes import Kind, Note
 
 
 def find_runs(paths: Sequence[Path], notes: list[Note]) -> Iterator[Path]:
-    """The run folders (those with a run.json) at or below each path, sorted, each once.
+    """Yield each run folder (a folder with a run.json) at or below the paths once, sorted below each path.
 
-    What cannot be looked into is added to `notes`. Links to folders are not followed, so there are no loops.
+    Paths that do not exist and folders that cannot be read are added to `notes`. Links to folders are not
+    followed, so there are no loops.
     """
     seen = set()
     for path in paths:

@@ -1,16 +1,16 @@
-"""The on-disk format of a run, and how it is read back. write.py writes it. No torch here.
+"""The format of a run on disk, and functions that read it. write.py writes it. No torch here.
 
     results/<name>/seed-<n>/
-      config.yaml   the resolved config, every default written out; `bnbench run` takes it as it is
-      metrics.csv   METRICS, a row an epoch; the same bytes at every rerun
-      timing.csv    TIMING, a row an epoch
-      mistakes.csv  MISTAKES, a row for each test image that the final network gets wrong
+      config.yaml   the resolved config with every default; `bnbench run` accepts it
+      metrics.csv   METRICS, one row for each epoch; every rerun writes the same bytes
+      timing.csv    TIMING, one row for each epoch
+      mistakes.csv  MISTAKES, one row for each test image that the final network misclassifies
       run.json      status, config and its digest, data, parameters, provenance, final (and test) metrics
       model.pt      final weights (a state_dict)
-      checkpoint    until it is finished: the state after its last epoch, of which the CSVs are made
+      checkpoint    only until the run is finished: its state after the last epoch; includes the rows of the CSVs
 
-Every file is replaced as a whole. run.json says "running" before training starts, and its last
-status is written when all else is in place, so a run that reads as complete is complete.
+Every file is replaced as a whole. run.json says "running" before training starts. Its final status is
+written after all other files, so a run whose status is "complete" has all of them.
 """
 
 import json
@@ -31,10 +31,10 @@ SCHEMA_VERSION = 1
 METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 TIMING = ("epoch", "train_seconds", "valid_seconds")
 MISTAKES = ("image", "label", "predicted")
-CHECKPOINT = "checkpoint"  # while a run is not finished: what it goes on from (training/checkpoint.py)
+CHECKPOINT = "checkpoint"  # an unfinished run resumes from it (training/checkpoint.py)
 FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt")
-FINISHED = ("complete", "diverged")  # a run that diverged is a result
-DIVERGED_LOSS = 1e3  # above it a batch's loss, and so any mean, is of no complete run: training/loop.py
+FINISHED = ("complete", "diverged")  # a diverged run is a result too
+DIVERGED_LOSS = 1e3  # a run with a larger loss of a batch has diverged (training/loop.py)
 UNFINISHED = ("running", "interrupted", "failed")
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 50
@@ -43,9 +43,9 @@ MAX_IMAGES = 1_000_000
 
 @dataclass(frozen=True)
 class EpochRow:
-    """What one epoch gave. Losses are means over images, accuracies fractions (correct / total)."""
+    """The metrics of one epoch. Losses are means over images; accuracies are fractions (correct / total)."""
 
-    epoch: int  # counted from 1: the number of epochs trained
+    epoch: int  # counted from 1
     train_loss: float
     train_accuracy: float
     valid_loss: float
@@ -56,14 +56,14 @@ class EpochRow:
 
 
 def final_metrics(row: EpochRow) -> dict[str, float | None]:
-    """The METRICS of a run's last row as run.json repeats them; None for what is not finite, JSON being strict."""
+    """The METRICS of a run's last row, for run.json. Values that are not finite become None: JSON has no NaN."""
     values = {name: getattr(row, name) for name in METRICS}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 @dataclass(frozen=True)
 class FinalTest:
-    """The one reading of the test images, after the last epoch, of a run that validates on others."""
+    """The test metrics after the last epoch, for a run that validates on held-out training images."""
 
     images: int
     loss: float
@@ -72,7 +72,7 @@ class FinalTest:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as read back from its folder."""
+    """A run, read from its folder."""
 
     path: Path
     name: str
@@ -84,26 +84,26 @@ class Run:
     dataset_sha256: str
     train_images: int
     valid_images: int
-    held_out: int  # training images that validation is on; 0: it is on the test images
-    epochs: int  # asked for; `rows` has as many when the run is complete
+    held_out: int  # the number of training images held out for validation; 0: the run validates on the test images
+    epochs: int  # the number that the config asks for; a complete run has as many rows
     parameters: int
     rows: tuple[EpochRow, ...]
-    test: FinalTest | None  # of a complete run with images held out
+    test: FinalTest | None  # only a complete run with held-out images has it
     provenance: dict[str, Any]
 
     @property
     def test_images(self) -> int:
-        """How many test images its final network was judged on."""
+        """The number of test images that the final network was evaluated on."""
         return self.test.images if self.test else self.valid_images
 
     @property
     def test_accuracy(self) -> float:
-        """Of the final network on the test images, which are those of validation unless others were held out."""
+        """The final network's accuracy on the test images. Without held-out images, these are the validation images."""
         return self.test.accuracy if self.test else self.rows[-1].valid_accuracy
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run back. Raises ResultsError saying which file is wrong, and how."""
+    """Read a run from its folder. Raises ResultsError, which names the wrong file and what is wrong in it."""
     about = read_json(folder)
     if type(about.get("schema_version")) is not int or about["schema_version"] < 1:
         raise ResultsError(f"{folder / 'run.json'}: has no schema_version")
@@ -131,9 +131,9 @@ def read_run(folder: Path) -> Run:
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{folder / 'run.json'}: lacks or misstates {error}") from None
     if not NAME.fullmatch(run.name) or not NAME.fullmatch(run.dataset) or len(run.name + run.dataset) > 2 * MAX_NAME:
-        raise ResultsError(f"{folder / 'run.json'}: has a name that no run has")
+        raise ResultsError(f"{folder / 'run.json'}: has a name that is not valid for a run")
     if not _HEX.fullmatch(run.digest) or not _HEX.fullmatch(run.dataset_sha256):
-        raise ResultsError(f"{folder / 'run.json'}: has a checksum that is none")
+        raise ResultsError(f"{folder / 'run.json'}: has a digest or a SHA-256 that is not valid")
     if run.status not in FINISHED + UNFINISHED:
         raise ResultsError(f"{folder / 'run.json'}: has an unknown status")
     if run.status in FINISHED and not run.rows:
@@ -141,11 +141,11 @@ def read_run(folder: Path) -> Run:
     if run.status == "complete" and len(run.rows) != run.epochs:
         raise ResultsError(f"{folder}: has metrics and timing of {len(run.rows)} epochs, not of {run.epochs}")
     if run.status == "complete" and not all(0 <= loss <= DIVERGED_LOSS for loss in _losses(run)):
-        raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that is not one of a complete run")
+        raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that a complete run cannot have")
     if run.status == "complete" and (run.test is None) is (run.held_out > 0):
         raise ResultsError(f"{folder / 'run.json'}: test metrics belong to runs with images held out, and only to them")
     if run.status in FINISHED and about.get("final") != final_metrics(run.rows[-1]):
-        raise ResultsError(f"{folder / 'metrics.csv'}: does not end as run.json says that the run did")
+        raise ResultsError(f"{folder / 'metrics.csv'}: ends with other metrics than run.json has")
     return run
 
 
@@ -159,21 +159,21 @@ def _read_test(value: Any) -> FinalTest | None:
 
 
 def read_mistakes(run: Run) -> list[int]:
-    """The test images (counted from 0) that the final network of a complete run gets wrong.
+    """The indices (from 0) of the test images that the final network of a complete run misclassifies.
 
-    Raises ResultsError where the file is missing or is not what run.json says.
+    Raises ResultsError where mistakes.csv is missing, damaged, or does not fit run.json.
     """
     path = run.path / "mistakes.csv"
     header, *lines = _read(path).split("\n")
     if header != ",".join(MISTAKES) or not lines or lines.pop() != "":
-        raise ResultsError(f"{path}: is not a whole table of {','.join(MISTAKES)}")
+        raise ResultsError(f"{path}: is not a complete table of {','.join(MISTAKES)}")
     if not all(map(_MISTAKE.fullmatch, lines)):
         raise ResultsError(f"{path}: has a row that is not three whole numbers")
     wrong = [int(line.partition(",")[0]) for line in lines]
     if any(a >= b for a, b in pairwise([*wrong, run.test_images])):
-        raise ResultsError(f"{path}: has images out of order, or that the test set does not have")
+        raise ResultsError(f"{path}: has images that are out of order or not in the test set")
     if len(wrong) != run.test_images - round(run.test_accuracy * run.test_images):
-        raise ResultsError(f"{path}: has {len(wrong)} mistakes, which is not what the accuracy of the run says")
+        raise ResultsError(f"{path}: has {len(wrong)} mistakes, which does not fit the accuracy of the run")
     return wrong
 
 
@@ -208,6 +208,7 @@ def _read(path: Path) -> str:
 
 
 def read_json(folder: Path) -> dict[str, Any]:
+    """The contents of run.json. Raises ResultsError."""
     path = folder / "run.json"
     try:
         value = json.loads(_read(path))
@@ -225,13 +226,13 @@ def read_json(folder: Path) -> dict[str, Any]:
 
 
 def run_config(folder: Path) -> dict[str, Any]:
-    """The resolved config of a run: as run.json repeats it, which is fast, else from config.yaml."""
+    """The resolved config of a run, from run.json, which is fast, or else from config.yaml. Raises ResultsError."""
     config = read_json(folder).get("config")
     return config if isinstance(config, dict) else read_config(folder)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved config of a run, as config.yaml has it."""
+    """The resolved config of a run, from config.yaml. Raises ResultsError."""
     path = folder / "config.yaml"
     try:
         value, _ = strict_yaml.parse(_read(path))
@@ -245,7 +246,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _read_rows(folder: Path) -> tuple[EpochRow, ...]:
     metrics = _read_csv(folder / "metrics.csv", METRICS)
     timing = _read_csv(folder / "timing.csv", TIMING)
-    # metrics.csv is written first, so a run killed between the two has one more row there.
+    # metrics.csv is written first. A run that is killed before timing.csv is written has one more row of metrics.
     return tuple(EpochRow(**{**m, **t}) for m, t in zip(metrics, timing, strict=False))
 
 
@@ -253,7 +254,7 @@ def _read_csv(path: Path, header: Sequence[str]) -> list[dict[str, Any]]:
     text = _read(path)
     lines = text.split("\n")
     if lines[0] != ",".join(header):
-        raise ResultsError(f"{path}: does not begin with the header {','.join(header)}")
+        raise ResultsError(f"{path}: does not start with the header {','.join(header)}")
     if lines.pop() != "":
         raise ResultsError(f"{path}: is cut off in its last line")
     rows = []

@@ -1,7 +1,7 @@
-"""One writer a run's folder: a lock that its process holds, and that dies with it.
+"""A lock that allows one writer for each run's folder.
 
-The lock is the operating system's on the file `.lock` in the folder (flock, through filelock), so a
-killed process leaves none behind; what is in the file only says to others who holds it.
+The operating system holds the lock on the file `.lock` in the folder (flock, through filelock), so it is
+released when its process is killed. The text in the file only tells others who holds the lock.
 """
 
 import errno
@@ -18,25 +18,26 @@ NAME = ".lock"
 
 
 class Held(RunError):
-    """Another process is writing this run."""
+    """Another process is writing this run; the message says which."""
 
 
 @contextmanager
 def hold(folder: Path, holder: str) -> Iterator[None]:
-    """Be the only writer of a run's folder, which is made; `holder` says to others who that is.
+    """Be the only writer of a run's folder while the block runs; make the folder. `holder` tells others who it is.
 
-    Raises Held at once where another process is it, RunError where the folder cannot be written.
+    Raises Held at once where another process holds the lock, and RunError where the folder cannot be written
+    or locked.
     """
     path = folder / NAME
-    # thread_local: what a cluster finished is written by another thread than the one that took the lock.
-    # No fallback: where there is no flock, a file of our own would stay behind after a kill, and block.
+    # thread_local=False: with a cluster, one thread takes the lock and another writes the finished run.
+    # No fallback: without flock, filelock would make a file that stays after a kill and blocks every later run.
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
-    # The outer try spans the acquiring: a signal may raise between any two lines once the lock is held.
+    # `_acquire` is inside the outer try, because a signal may raise between any two lines once the lock is held.
     try:
         _acquire(lock, folder, path)
         ours = _identity(path)
         try:
-            with suppress(OSError):  # a full disk; the lock itself stands
+            with suppress(OSError):  # on a full disk, the lock still holds
                 path.write_text(holder)
             yield
         finally:
@@ -46,12 +47,12 @@ def hold(folder: Path, holder: str) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether there is a lock, be it held or left by a killed process."""
+    """Whether there is a lock file, held or left by a killed process."""
     return (folder / NAME).exists()
 
 
 def held_by(folder: Path) -> str | None:
-    """Who is writing a run's folder, None for nobody. Leaves nothing behind."""
+    """Who is writing a run's folder, or None if nobody is. Leaves no lock file."""
     path = folder / NAME
     if not path.exists():
         return None
@@ -63,7 +64,7 @@ def held_by(folder: Path) -> str | None:
             return _holder(path) or "another command"
         except OSError:
             return None
-        _remove(path, _identity(path))  # it was a dead process's, or has just been made anew here
+        _remove(path, _identity(path))  # a dead process left it, or `acquire` has just made it
     finally:
         _release(lock)
     return None
@@ -84,15 +85,15 @@ def _acquire(lock: BaseFileLock, folder: Path, path: Path) -> None:
 
 
 def _remove(path: Path, ours: tuple[int, int] | None) -> None:
-    # Removed while still held: whoever has opened the old file finds it unlinked and opens anew. Where the
-    # folder was deleted meanwhile and made again, another's lock may be in it by now.
+    # The file is removed while it is still locked: a process that has opened it finds it unlinked and opens a new
+    # one. If the folder was deleted and made again meanwhile, the file may be another process's lock.
     if _identity(path) == ours:
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
 def _release(lock: BaseFileLock) -> None:
-    """Release the lock, also where a signal raises on the way; nothing happens where it is not held."""
+    """Release the lock if it is held, even if a signal raises meanwhile."""
     try:
         lock.release(force=True)
     finally:

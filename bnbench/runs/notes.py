@@ -1,33 +1,33 @@
-"""What is said beside the numbers: one typed sentence on each thing that they leave out, or that was not found."""
+"""Notes below a table: one sentence, with a kind, about each thing that is left out or was not found."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 
 class Kind(Enum):
-    """What a note is about. Exit codes depend on it, never on the words."""
+    """What a note is about. Exit codes depend on the kind, never on the text."""
 
-    UNREADABLE = auto()  # runs may be there that nobody has read
-    NOT_SHOWN = auto()  # a group that the question does not fit
-    NOT_FOUND = auto()  # a path without runs
-    LEFT_OUT = auto()  # a run that is in no mean: diverged, unfinished, or there twice
-    SETTINGS = auto()  # a run's config is missing, or not the one of its digest
-    BASELINE = auto()  # arms that are compared with nothing
-    BOOTSTRAP = auto()  # differences without an interval over images
-    GATE = auto()  # an arm that --fail-if does not judge
+    UNREADABLE = auto()  # a file or folder that may hold runs cannot be read
+    NOT_SHOWN = auto()  # the question does not apply to a group of runs
+    NOT_FOUND = auto()  # a path has no runs
+    LEFT_OUT = auto()  # no mean includes a run: it diverged, is unfinished, or is there twice
+    SETTINGS = auto()  # a run's config is missing or does not match its digest
+    BASELINE = auto()  # arms have no baseline
+    BOOTSTRAP = auto()  # differences have no interval over images
+    GATE = auto()  # --fail-if does not judge an arm
 
 
 @dataclass(frozen=True)
 class Note:
-    """One sentence of one line; str() gives it."""
+    """One sentence. str() gives it on one line."""
 
     kind: Kind
     text: str
 
     @property
     def hides_results(self) -> bool:
-        """Whether there may be results that no table shows."""
+        """Whether there may be results that the tables do not show."""
         return self.kind in (Kind.UNREADABLE, Kind.NOT_SHOWN)
 
     def __str__(self) -> str:
-        return self.text.replace("\n", "\\n")  # a folder's name may hold a line break, and must not forge a line
+        return self.text.replace("\n", "\\n")  # a line break in a folder's name must not forge a line

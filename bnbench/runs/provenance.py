@@ -1,6 +1,6 @@
-"""Where a run came from: versions, processor, commit. No torch import: its version is read from its metadata.
+"""Where a run came from: versions, processor, commit. torch is not imported; its metadata has its version.
 
-Nothing here names the machine or a person's folders, so that results can be published as they are.
+Nothing here names the machine or a user's folders, so results can be published unchanged.
 """
 
 import os
@@ -18,7 +18,7 @@ PACKAGES = ("torch", "numpy", "torchvision", "mlxtend")
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Computed once a process; all values are text, numbers or None."""
+    """The provenance that run.json records, computed once for each process. Values are text, numbers, bools or None."""
     commit, dirty = _git_commit()
     return {
         "bnbench": bnbench.__version__,
@@ -50,7 +50,7 @@ def _processor() -> str:
 
 
 def _git_commit() -> tuple[str | None, bool | None]:
-    """The commit of bnbench's own source and whether it had changes; None where it is no checkout."""
+    """The commit of bnbench's source, and whether it has uncommitted changes; both None outside a git checkout."""
     source = Path(bnbench.__file__).parent
 
     def git(*arguments: str) -> str:
@@ -58,7 +58,7 @@ def _git_commit() -> tuple[str | None, bool | None]:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        if not git("ls-files", "__init__.py"):  # installed into a folder that some other checkout holds
+        if not git("ls-files", "__init__.py"):  # bnbench is installed inside a checkout of something else
             return None, None
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", "."))
     except (OSError, subprocess.SubprocessError):

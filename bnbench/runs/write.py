@@ -1,4 +1,4 @@
-"""Writing a run's folder (the format: format.py), so that a reader sees the old state or the new one."""
+"""Writes a run's folder, in the format of format.py. A reader sees each file either old or new, never partial."""
 
 import csv
 import io
@@ -34,11 +34,12 @@ from bnbench.runs.format import (
 
 
 def run_folder(out: Path, config: Config) -> Path:
+    """The folder of a run with one seed: out/name/seed-n."""
     return out / config.name / f"seed-{config.seed}"
 
 
 def check_writable(out: Path) -> None:
-    """RunError where nothing can be written at or below `out`, which need not exist yet; nothing is left."""
+    """Raise RunError if nothing can be written at or below `out`, which may not exist yet. Leaves no file."""
     place = out
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -50,14 +51,14 @@ def check_writable(out: Path) -> None:
 
 
 def existing_status(folder: Path, config: Config) -> str | None:
-    """The status of the run of this very config in `folder`; None where there is no run.
+    """The status of the run in `folder`, or None if there is no run.
 
-    Raises RunError where another config's run, or something that is not a run, is in the way.
+    Raises RunError if the run has another arm or seed than `config`, or cannot be read.
     """
-    if not (folder / "run.json").exists():  # the first thing to be removed, the last to be written
+    if not (folder / "run.json").exists():  # it is removed first and written last
         return None
     try:
-        there = Config.of_run(run_config(folder)).arm()  # a key newer than the run takes its default
+        there = Config.of_run(run_config(folder)).arm()  # keys that are newer than the run get their defaults
         run = read_run(folder)
     except (ResultsError, ValidationError) as error:
         reason = f": {error}" if isinstance(error, ResultsError) else ""
@@ -76,7 +77,7 @@ def existing_status(folder: Path, config: Config) -> str | None:
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """`key is X there, Y here` for every key that differs between two configs."""
+    """`key is X there, Y here` for every key whose value differs."""
     absent = "not set"
     flat_there, flat_here = flat(there), flat(here)
     pairs = {key: (flat_there.get(key, absent), flat_here.get(key, absent)) for key in {**flat_here, **flat_there}}
@@ -84,10 +85,10 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 
 
 class RunWriter:
-    """Writes one run's folder, and reports every failure to write as a RunError that names the path."""
+    """Writes one run's folder. Every method raises RunError, which names the path, where it cannot write."""
 
     def __init__(self, folder: Path, config: Config, about: dict[str, Any]) -> None:
-        """`about` goes into run.json as it is: dataset, split, parameters, provenance."""
+        """`about` is copied into run.json: dataset, split, parameters, provenance."""
         self.folder = folder
         self._rows: list[EpochRow] = []
         self._config = config
@@ -99,7 +100,7 @@ class RunWriter:
             "digest": config.digest(),
             "epochs": config.train.epochs,
             "smoke": config.smoke,
-            "config": config.model_dump(mode="json"),  # again, for a reader of thousands: YAML takes 4 ms, this none
+            "config": config.model_dump(mode="json"),  # a copy, for speed: reading YAML takes 4 ms a run
             **about,
             "started": _now(),
             "ended": None,
@@ -107,7 +108,7 @@ class RunWriter:
         }
 
     def start(self) -> None:
-        """Make the folder, empty of any earlier run; a place that cannot be written is found out here."""
+        """Make the folder and remove any earlier run from it, then write the files of a run without epochs."""
         try:
             _empty(self.folder)
         except OSError as error:
@@ -115,7 +116,7 @@ class RunWriter:
         self._write_all()
 
     def resume(self, rows: Sequence[EpochRow]) -> None:
-        """Go on after `rows`, those of the checkpoint: of a kill, the CSVs may be an epoch behind."""
+        """Resume after `rows`, which come from the checkpoint: after a kill, the CSVs may be one epoch behind."""
         try:
             _sweep(self.folder)
         except OSError as error:
@@ -138,6 +139,7 @@ class RunWriter:
         self._write("timing.csv", _dump_csv(TIMING, self._rows))
 
     def add(self, row: EpochRow, checkpoint: bytes) -> None:
+        """Write the checkpoint after an epoch, then the CSVs with its row."""
         self._rows.append(row)
         self._write(CHECKPOINT, checkpoint)
         self._write_rows()
@@ -152,9 +154,9 @@ class RunWriter:
         test: dict[str, float] | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write the weights, the mistakes (MISTAKES, by image) and the test metrics, then the last status.
+        """Write the weights, the mistakes (MISTAKES, sorted by image) and the test metrics, then the final status.
 
-        A checkpoint stays where there is something to go on with.
+        The checkpoint is removed if the run is finished; a failed run can resume from it.
         """
         if weights is not None:
             self._write("model.pt", weights)
@@ -168,7 +170,7 @@ class RunWriter:
             self._json["reason"] = reason
         if self._rows:
             self._json["final"] = final_metrics(self._rows[-1])
-        self._sync()  # before the word "complete" lasts, all else does
+        self._sync()  # all other files must be on the disk before the status is
         self._write("run.json", _dump_json(self._json))
         self._sync()
         if status in FINISHED:
@@ -188,20 +190,20 @@ class RunWriter:
 
 
 def has_leftovers(folder: Path) -> bool:
-    """Whether beside a finished run there is something that it does not need."""
+    """Whether the folder of a finished run has files that it no longer needs."""
     return (folder / CHECKPOINT).exists() or any(_temporary(folder))
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a finished run does not need."""
-    with suppress(OSError):  # a run in a read-only folder is a run all the same
+    """Remove the files that a finished run no longer needs, where possible."""
+    with suppress(OSError):  # a finished run may be in a read-only folder
         (folder / CHECKPOINT).unlink(missing_ok=True)
         _sweep(folder)
 
 
 def mark_interrupted(folder: Path) -> None:
-    """Say in run.json that nobody trains this run now. Raises RunError where it cannot be written."""
-    with suppress(ResultsError):  # killed before there was any
+    """Set the status of a run that is "running" to "interrupted". Raises RunError where run.json cannot be written."""
+    with suppress(ResultsError):  # it was killed before run.json was written
         about = read_json(folder)
         if about.get("status") == "running":
             about |= {"status": "interrupted", "ended": _now()}
@@ -212,7 +214,7 @@ def mark_interrupted(folder: Path) -> None:
 
 
 def adopt(folder: Path, files: dict[str, bytes]) -> None:
-    """Write a run that was trained elsewhere; run.json comes last, so it is never half a run."""
+    """Write a run that was trained elsewhere. run.json comes last, so a partial run has none. Raises RunError."""
     try:
         _empty(folder)
         for name in files.keys() - {"run.json"}:
@@ -225,20 +227,21 @@ def adopt(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _empty(folder: Path) -> None:
-    """Make a folder, empty of any earlier run."""
+    """Make a folder and remove any earlier run from it."""
     folder.mkdir(parents=True, exist_ok=True)
-    # run.json first: without it a folder is no run, so a kill in between leaves nothing to read, or to go on from.
+    # run.json goes first. A folder without it is not a run, so after a kill nothing is read or resumed.
     for leftover in ("run.json", CHECKPOINT, *FILES):
         (folder / leftover).unlink(missing_ok=True)
     _sweep(folder)
 
 
 def _temporary(folder: Path) -> Iterator[Path]:
-    """The temporary files of killed writers."""
+    """The temporary files that killed writers left."""
     return folder.glob(".*.tmp")
 
 
 def _sweep(folder: Path) -> None:
+    """Remove the temporary files of killed writers."""
     for leftover in list(_temporary(folder)):
         leftover.unlink(missing_ok=True)
 
