@@ -1,4 +1,4 @@
-"""A run that was stopped goes on after its last finished epoch, to the bytes of one that never was."""
+"""An interrupted run resumes after its last finished epoch and ends with the bytes of an uninterrupted run."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ TINY = ["data.dataset=mnist5k", "data.train_limit=200", "data.valid_limit=100", 
 
 
 class Kill(BaseException):
-    """Like a SIGKILL in that nothing of ours handles it."""
+    """Like SIGKILL, no code of bnbench handles it."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def data(data_folder):
 
 
 def run(config, data, out, *, kill_after=None):
-    """Train; with `kill_after`, die when that epoch has been reported. What was told, in order."""
+    """Train, or die after the report of epoch `kill_after`. Return the outcome and the events, in order."""
     told = []
 
     def report(event):
@@ -97,7 +97,7 @@ def test_every_kind_of_state_is_kept(overrides, after, data, tmp_path):
     assert same(whole, resumed) == []
 
 
-def test_a_run_says_that_it_went_on(data, tiny, tmp_path):
+def test_a_resumed_run_records_it(data, tiny, tmp_path):
     config = load_config(tiny, ["train.epochs=3"])
     whole, resumed = whole_and_resumed(config, data, tmp_path, after=2)
     about, other = (json.loads((folder / "run.json").read_text()) for folder in (resumed, whole))
@@ -105,7 +105,7 @@ def test_a_run_says_that_it_went_on(data, tiny, tmp_path):
     for key in ("started", "ended"):
         assert about.pop(key) and other.pop(key)
     assert about == other
-    assert [row.train_seconds > 0 for row in read_run(resumed).rows] == [True] * 3  # timing is kept, too
+    assert [row.train_seconds > 0 for row in read_run(resumed).rows] == [True] * 3  # the timing is kept too
 
 
 def test_a_run_that_diverged_before_it_was_killed_has_diverged(data, tiny, tmp_path):
@@ -142,7 +142,7 @@ KINDS = ["cut off", "a flipped bit", "empty", "not a state, with the right check
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_damaged_checkpoint_is_named_and_the_run_begins_again(kind, data, tiny, tmp_path):
+def test_a_damaged_checkpoint_is_named_and_the_run_starts_over(kind, data, tiny, tmp_path):
     config = load_config(tiny)
     run(config, data, tmp_path / "whole")
     run(config, data, tmp_path / "killed", kill_after=1)
@@ -155,8 +155,8 @@ def test_a_damaged_checkpoint_is_named_and_the_run_begins_again(kind, data, tiny
     assert not (folder / "evil").exists()
 
 
-def test_another_version_does_not_go_on(data, tiny, tmp_path, monkeypatch):
-    """Half of a run by one PyTorch and half by another would be the numbers of neither."""
+def test_another_version_does_not_resume(data, tiny, tmp_path, monkeypatch):
+    """A run that two versions of PyTorch trained would match the numbers of neither."""
     config = load_config(tiny)
     run(config, data, tmp_path, kill_after=1)
     provenance = recording.provenance()
@@ -168,7 +168,7 @@ def test_another_version_does_not_go_on(data, tiny, tmp_path, monkeypatch):
     assert "resumed_after" not in json.loads((outcome.folder / "run.json").read_text())
 
 
-def test_a_checkpoint_of_another_run_is_not_gone_on_from(data, tiny, tmp_path):
+def test_a_checkpoint_of_another_run_is_not_resumed(data, tiny, tmp_path):
     for name, seed in (("a", 0), ("b", 1)):
         run(load_config(tiny, [f"seeds={seed}"]), data, tmp_path / name, kill_after=1)
     shutil.copy(tmp_path / "a/tiny/seed-0/checkpoint", tmp_path / "b/tiny/seed-1/checkpoint")
@@ -176,8 +176,8 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(data, tiny, tmp_path):
     assert any(isinstance(event, Notice) and "another seed" in event.text for event in told)
 
 
-def test_a_checkpoint_without_a_run_is_not_gone_on_from(data, tiny, tmp_path):
-    """As of a kill while --force removes what is there."""
+def test_a_checkpoint_without_a_run_is_not_resumed(data, tiny, tmp_path):
+    """A kill while --force removes the run that is there leaves such a folder."""
     config = load_config(tiny)
     run(config, data, tmp_path / "whole")
     run(config, data, tmp_path / "killed", kill_after=1)
@@ -188,7 +188,7 @@ def test_a_checkpoint_without_a_run_is_not_gone_on_from(data, tiny, tmp_path):
     assert [event.epoch for event in told if isinstance(event, EpochRow)] == [1, 2]
 
 
-def test_an_edited_run_goes_on_all_the_same(data, tiny, tmp_path):
+def test_an_edited_run_still_resumes(data, tiny, tmp_path):
     config = load_config(tiny)
     run(config, data, tmp_path, kill_after=1)
     path = tmp_path / "tiny/seed-0/run.json"
@@ -220,7 +220,7 @@ def test_the_checkpoint_is_written_before_what_is_made_of_it(bnbench, tiny, monk
 
 
 def test_everything_is_synced_before_it_is_renamed(bnbench, tiny, monkeypatch):
-    """A power cut finds old or new: the bytes are on the disk before the name is, and then the name is."""
+    """After a power cut, a file is old or new: its bytes are synced before it is renamed, then its folder is synced."""
     steps = []
     real = {"fsync": os.fsync, "replace": Path.replace}
     monkeypatch.setattr(
@@ -276,7 +276,7 @@ def test_a_full_disk_in_the_middle_keeps_the_epochs_before_it(bnbench, tiny, tmp
     assert result.exit_code == 0 and "tiny seed 0  resumes after epoch 1/3" in result.stderr
 
 
-def test_a_folder_that_vanishes_is_named_and_other_runs_go_on(bnbench, tiny, tmp_path, monkeypatch):
+def test_a_folder_that_vanishes_is_named_and_other_runs_continue(bnbench, tiny, tmp_path, monkeypatch):
     real = experiment.train
     gone = []
 
@@ -295,7 +295,7 @@ def test_a_folder_that_vanishes_is_named_and_other_runs_go_on(bnbench, tiny, tmp
 
 
 def test_a_read_only_folder_is_named(bnbench, tiny, tmp_path, monkeypatch):
-    """The run's own folder: one that cannot be written at all is found out before. (Root may write anywhere.)"""
+    """The run's own folder. (An unwritable --out is found before training. Root may write anywhere.)"""
     real = Path.mkdir
 
     def refuse(path, *arguments, **options):
@@ -312,7 +312,7 @@ def test_a_read_only_folder_is_named(bnbench, tiny, tmp_path, monkeypatch):
 
 def test_a_checkpoint_that_cannot_be_read_is_said(tmp_path):
     (tmp_path / "checkpoint").mkdir()
-    assert checkpoint.read(tmp_path, {}) is None  # a folder is none; the write then says what is in the way
+    assert checkpoint.read(tmp_path, {}) is None  # a folder is not a checkpoint
     with pytest.raises(checkpoint.Unusable, match="is damaged"):
         (tmp_path / "x").mkdir()
         (tmp_path / "x" / "checkpoint").write_bytes(b"short")
@@ -338,14 +338,14 @@ def test_unforeseen_failures_of_a_run_are_its_own(bnbench, tiny, tmp_path, monke
 
 
 def test_kills_at_random_moments_lose_nothing():
-    """A few here; `python benchmarks/kills.py` does 200."""
+    """A few kills; `python benchmarks/kills.py` does 200."""
     command = [sys.executable, "benchmarks/kills.py", "--kills", "8", "--with-workers", "1"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_commands_at_once_lose_nothing():
-    """A few rounds here; `python benchmarks/simultaneous.py` does 20."""
+    """A few rounds; `python benchmarks/simultaneous.py` does 20."""
     command = [sys.executable, "benchmarks/simultaneous.py", "--rounds", "2"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -1,4 +1,4 @@
-"""The train loop: what a row means, the same curve from custom and builtin, the same bytes again."""
+"""The train loop: the meaning of a row, equal curves from custom and builtin norms, and repeatable bytes."""
 
 import math
 
@@ -27,7 +27,7 @@ def make_config(**settings):
 
 
 def curve(config, dataset, **limits):
-    """Every batch's training loss, then the epoch rows, of one run."""
+    """The training losses of every batch and the epoch rows of one run."""
     dtype = getattr(torch, config.dtype)
     splits = [
         normalized(
@@ -60,7 +60,7 @@ NORM = {"type": "batch", "momentum": 0.9, "weight_init": "normal", "bias_init": 
     ("dtype", "tolerance"), [("float64", 1e-9), ("float32", None)], ids=["float64 to 1e-9", "float32 reported"]
 )
 def test_custom_and_builtin_train_alike(mnist5k, model, dtype, tolerance, record_property, capsys):
-    """Same options, same seed: the same training curve over an epoch of mnist5k."""
+    """With the same options and seed, both give the same training curve over an epoch of mnist5k."""
     curves = [
         curve(make_config(model=model, norm={**NORM, "implementation": which}, dtype=dtype), mnist5k)
         for which in ("custom", "builtin")
@@ -80,7 +80,7 @@ def test_custom_and_builtin_train_alike(mnist5k, model, dtype, tolerance, record
 
 
 def test_arms_see_the_same_batches(mnist5k):
-    """Two arms, one seed: the same images in the same order, whatever the norm."""
+    """With the same seed, arms with different norms see the same images in the same order."""
     seen = []
     for norm in (
         {"type": "none"},
@@ -101,14 +101,14 @@ def test_arms_see_the_same_batches(mnist5k):
     for other in seen[1:]:
         assert len(other) == len(seen[0]) == 2 * 8
         assert all(torch.equal(a, b) for a, b in zip(seen[0], other, strict=True))
-    assert not torch.equal(seen[0][0], seen[0][8])  # and the second epoch is shuffled anew
+    assert not torch.equal(seen[0][0], seen[0][8])  # the second epoch has another order
 
 
 def test_the_rows_are_correct_over_total(mnist5k):
-    """Metrics are means over images, not means of batch means: the last batch is smaller here."""
+    """Metrics are means over images, not means of batch means. Here the last batch is smaller."""
     config = make_config(data={"dataset": "mnist5k", "train_limit": 100, "valid_limit": 130, "batch_size": 64})
     model = experiment.build_model(config)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # so the model stands still
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)  # so the model does not change
     splits = [
         normalized(images[:limit], labels[:limit], torch.float32)
         for images, labels, limit in (
@@ -142,7 +142,7 @@ def test_evaluation_counts_every_image_and_changes_nothing(mnist5k):
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), 2e3])
 def test_divergence_ends_the_run_and_is_said(mnist5k, scale):
-    """A batch whose loss is not finite or above 10³: the row is kept and is the last."""
+    """If a batch's loss is above 10³ or not finite, the epoch's row is kept and is the last."""
     split = normalized(mnist5k.train_images[:128], mnist5k.train_labels[:128], torch.float32)
 
     class Explodes(nn.Module):
@@ -193,7 +193,7 @@ def test_optimizers_get_every_setting():
 
 
 def test_a_single_image_left_over_trains(mnist5k):
-    """129 images in batches of 64: the odd one joins a batch, since batch norm cannot train on it alone."""
+    """Of 129 images in batches of 64, the last joins a batch, because batch norm cannot train on one image."""
     config = make_config(norm={"type": "batch"}, data={"dataset": "mnist5k", "train_limit": 129, "valid_limit": 50})
     _, (row,), _ = curve(config, mnist5k)
     assert math.isfinite(row.train_loss)

@@ -1,11 +1,14 @@
-"""The models by name, among them the tutorial's two networks. They know no YAML.
+"""The models by name, including the tutorial's two networks. Nothing here depends on configs.
 
-A model is built as `MODELS[type](shape, classes, norm, bias=..., norm_last=..., **options)`: `shape` is an
-image's (channels, height, width), the options are its config's (bnbench/config/models.py). It places a norm
-between a layer and its activation, or with `norm_last` after the activation, by `norm(num_features, spatial)`,
-which returns the module or None; `spatial` is () after a linear layer and (H, W) after a convolution. `bias` is
-that of the hidden layers. It is any module from (N, *shape) to (N, classes) whose output layer is its attribute
-`classifier`; its linear and convolution layers start by `initialize_weights`, in the order of `modules()`.
+`MODELS[type](shape, classes, norm, bias=..., norm_last=..., **options)` builds a model:
+
+- `shape` is an image's (channels, height, width); the model maps (N, *shape) to (N, classes).
+- `norm(num_features, spatial)` returns a norm or None; `spatial` is () after a linear layer and (H, W) after a
+  convolution. The norm stands between a layer and its activation, or after the activation with `norm_last`.
+- `bias` is the bias of the hidden layers; `options` come from the model's config (bnbench/config/models.py).
+
+A model may be any module whose output layer is its attribute `classifier`. `initialize_weights` sets its linear
+and convolution layers, in the order of `modules()`.
 """
 
 import math
@@ -21,7 +24,7 @@ NormFactory = Callable[[int, tuple[int, ...]], nn.Module | None]
 
 Shape = tuple[int, int, int]
 
-# In-place ReLU, as in the tutorial: no norm needs its own output for its gradient.
+# ReLU in place, as in the tutorial. This is safe because no norm needs its output for its gradient.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
     "leaky_relu": nn.LeakyReLU,
@@ -70,7 +73,7 @@ def cnn(
     """
     colours, *before = shape
     first, second = channels
-    after = [size // 2 - 4 for size in before]  # of the second convolution: (10, 10)
+    after = [size // 2 - 4 for size in before]  # after the second convolution: (10, 10)
     layers: dict[str, nn.Module | None] = {
         "conv1": nn.Conv2d(colours, first, 3, padding=1, bias=bias),  # (N, 1, 28, 28) → (N, 6, 28, 28)
         **_norm_and_activation(1, norm(first, tuple(before)), activation, norm_last),
@@ -95,22 +98,22 @@ def _norm_and_activation(
 
 
 def hidden_layers(model: nn.Module) -> list[nn.Linear | nn.Conv2d]:
-    """The linear and convolution layers but for the classifier, in the order of `modules()`."""
+    """The linear and convolution layers except the classifier, in the order of `modules()`."""
     output = set(model.get_submodule("classifier").modules())
     return [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d) and layer not in output]
 
 
 def _sequential(layers: dict[str, nn.Module | None]) -> nn.Sequential:
-    """The layers that are not None, under their names: those that two arms share are named alike."""
+    """The layers that are not None, by name. Arms with and without norms use the same names for shared layers."""
     return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
 
 
 @torch.no_grad()
 def initialize_weights(model: nn.Module, seed: int) -> None:
-    """PyTorch's default start for linear and convolution layers, drawn from the seed's own streams.
+    """PyTorch's default initialization of linear and convolution layers, drawn from streams of `seed`.
 
-    Weights and biases are U(-1/√fan_in, 1/√fan_in). Each layer has a stream of its own and draws its
-    weight first, so neither a norm nor a missing bias shifts what another layer gets.
+    Weights and biases are U(-1/√fan_in, 1/√fan_in). Each layer has its own stream and draws its weight first,
+    so norms and missing biases do not change the values of any other weight.
     """
     weighted = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     for i, layer in enumerate(weighted):
@@ -122,5 +125,5 @@ def initialize_weights(model: nn.Module, seed: int) -> None:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trained values; running statistics are not counted."""
+    """The number of trainable values; running statistics do not count."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,1 +1,1 @@
-"""One run: the train loop, the checkpoint, and what ties them to a config."""
+"""Trains runs: the train loop, checkpoints, and the code that connects them to configs and folders."""

@@ -1,4 +1,4 @@
-"""A config's model at its start: the network, with its norms, and its weights."""
+"""Builds the model of a config: the network with its norms and its initial weights."""
 
 from collections.abc import Container
 from itertools import count
@@ -13,7 +13,10 @@ from bnbench.randomness import generator
 
 
 def build_model(config: Config) -> nn.Module:
-    """The model at its start, in float32 on the CPU: the same bits whatever device and dtype follow."""
+    """The model with its initial weights, in float32 on the CPU, so that they do not depend on the device or dtype.
+
+    Raises ValueError where no builder is registered for the norm or the model.
+    """
     _refuse_unbuilt(config)
     layer_numbers = count()
     norm = config.norm
@@ -34,14 +37,14 @@ def build_model(config: Config) -> nn.Module:
         **config.model.options(),
     )
     initialize_weights(model, config.seed)
-    if norm.changes == "weights":  # after the start, so that its direction is the other arms' start
+    if norm.changes == "weights":  # after initialization, so that its direction is the other arms' initial weights
         for layer in hidden_layers(model):
             norms.WEIGHT_NORMS[norm.type][norm.builder](layer)
     return model
 
 
 def _refuse_unbuilt(config: Config) -> None:
-    """A norm or a model whose options are there may lack what builds it."""
+    """Raise ValueError where a norm or a model has options but no builder."""
     norm, model = config.norm, config.model
     layers: dict[str, Container[str]] = {"activations": norms.NORMS, "weights": norms.WEIGHT_NORMS}
     for name, built, where in (
@@ -49,4 +52,4 @@ def _refuse_unbuilt(config: Config) -> None:
         (model.type, MODELS, "bnbench/models/networks.py"),
     ):
         if name not in built:
-            raise ValueError(f"{name} has options and nothing that builds it; its entry is missing in {where}")
+            raise ValueError(f"{name} has options but no builder; its entry is missing in {where}")

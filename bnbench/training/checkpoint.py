@@ -1,10 +1,10 @@
-"""What a killed run goes on from: its epochs so far, the network and the optimizer, in one checked file.
+"""The checkpoint that a killed run resumes from: its epochs so far, its network and its optimizer.
 
     32 bytes   the SHA-256 of the rest
     the rest   torch.save of plain tensors and numbers; reading it runs no code
 
-The batches of an epoch and the noise of a norm are functions of the seed and of what is counted, so
-no generator's state is needed: a run that goes on ends with the bytes of one that was never stopped.
+The batches of an epoch and the noise of a norm depend only on the seed and on the epoch or step, so no
+generator's state is stored. A resumed run writes the same metrics as a run that was never interrupted.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Unusable(Exception):
-    """A checkpoint that a run cannot go on from; the message is the reason, in words."""
+    """A run cannot resume from this checkpoint. The message completes the sentence "the checkpoint …"."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,13 @@ class Checkpoint:
     optimizer: dict[str, Any]
 
     def restore(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Load the state into `model` and `optimizer`."""
         model.load_state_dict(self.model)
         optimizer.load_state_dict(self.optimizer)
 
 
 def pack(origin: dict[str, str], rows: Sequence[EpochRow], model: nn.Module, optimizer: Optimizer) -> bytes:
-    """The bytes of a checkpoint; `origin` is what must be the same for the numbers to be the same."""
+    """The bytes of a checkpoint. `origin` is everything that must be equal to resume with the same numbers."""
     state = {
         "origin": origin,
         "rows": [astuple(row) for row in rows],
@@ -53,9 +54,10 @@ def pack(origin: dict[str, str], rows: Sequence[EpochRow], model: nn.Module, opt
 
 
 def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
-    """The checkpoint in a run's folder, None where there is none.
+    """The checkpoint in a run's folder, or None if there is no such file.
 
-    Raises Unusable where it is damaged, or where another version or machine would go on with other numbers.
+    Raises Unusable where it is damaged, or where its origin differs from `origin`, so that resuming could give
+    other numbers.
     """
     path = folder / CHECKPOINT
     try:
@@ -71,7 +73,7 @@ def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         there, rows = state["origin"], tuple(EpochRow(*row) for row in state["rows"])
         checkpoint = Checkpoint(rows, state["model"], state["optimizer"])
-    except Exception:  # what a made-up file makes torch.load raise is anything at all
+    except Exception:  # torch.load may raise any exception on a forged file
         raise Unusable("is damaged") from None
     changed = [key for key in origin if there.get(key) != origin[key]]
     if changed:
@@ -80,7 +82,7 @@ def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
 
 
 def to_bytes(state: Any) -> bytes:
-    """torch.save through memory: given a path on a full disk, it raises an error that does not say so."""
+    """torch.save into memory. Given a path on a full disk, torch.save raises an error that does not name the cause."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What a run tells while it trains, to whoever shows it: here, from a worker process or from a cluster."""
+"""The events that a run reports while it trains, in this process, in a worker or on a cluster."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from bnbench.runs.format import EpochRow
 
 @dataclass(frozen=True)
 class Began:
-    """Training starts, after `epochs` epochs that an earlier start had finished."""
+    """Training starts. `epochs` epochs are already finished: 0, or more if the run resumes."""
 
     epochs: int
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A number that a probe took inside training, after `step` updates."""
+    """A number that a probe measured during training, after `step` updates."""
 
     step: int
     name: str
@@ -24,7 +24,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to say that changes what a person expects."""
+    """A message for the user about something unexpected."""
 
     text: str
 

@@ -1,4 +1,4 @@
-"""Runs, from their configs to their folders: data, model and optimizer are built, trained, judged and recorded."""
+"""Trains runs from their configs into their folders. It connects data, models, the train loop and results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from bnbench.training.recording import Recording
 
 @dataclass(frozen=True)
 class Loaded:
-    """A dataset in memory: its name, its SHA-256 (of the bytes as they came) and its images, normalized."""
+    """A dataset in memory: its name, the SHA-256 of its original bytes, and its normalized images."""
 
     name: str
     sha256: str
     images: Normalized
 
 
-START_IMAGES = 500  # for a data-dependent start, as many as in the published experiments
+START_IMAGES = 500  # for data-dependent initialization, as in the published experiments
 
 
 def run(
@@ -44,10 +44,11 @@ def run(
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
 ) -> str:
-    """Train `config`'s one seed into its folder below `out`; return the status, complete or diverged.
+    """Train `config`, which has one seed, into its folder below `out`; return "complete" or "diverged".
 
-    It resumes after the last epoch that an interrupted run there has finished, unless `anew`. The caller
-    holds the folder's lock. Raises RunError where it fails; that is written to the folder, epochs kept.
+    If the folder has an interrupted run, training resumes after its last finished epoch; `anew` replaces it
+    instead. The caller must hold the folder's lock. Raises RunError where the run fails. The folder then
+    records the failure and keeps the finished epochs.
     """
     (recording,) = train_together([config], data, out, reports=[report], anew=anew, engine=engine, probes=probes)
     if recording.error is not None:
@@ -65,10 +66,11 @@ def train_together(
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
 ) -> list[Recording]:
-    """Train several runs in one loop, each into its own folder as by itself; return their recordings, ended.
+    """Train several runs in one loop; return their recordings. Each run gives the numbers that it gives alone.
 
-    They share what the loop shares: the data, the batch size, the epochs, the dtype, the device, and the
-    epoch to start at. Raises ValueError where they do not. One that fails or diverges leaves the others alone.
+    The configs, each with one seed, must share the data, batch size, epochs, dtype, device, threads, kind of
+    evaluation and the epoch to start at. Raises ValueError where they do not. A run that fails or diverges
+    does not affect the others.
     """
     first = configs[0]
     if any(_shared(config) != _shared(first) for config in configs):
@@ -106,7 +108,7 @@ def train_together(
             with running[network].failures():
                 running[network].add(event, network)
             network.training = network.training and running[network].error is None
-    except Exception as error:  # an engine that fails takes all of its networks with it
+    except Exception as error:  # if the engine fails, all of its runs fail
         for recording in running.values():
             recording.fail(error)
     for network, recording in running.items():
@@ -117,7 +119,7 @@ def train_together(
 
 
 def _shared(config: Config) -> tuple[Any, ...]:
-    """What runs that train in one loop have in common."""
+    """The settings that runs in one loop must share."""
     train = config.train
     return (
         config.data,
@@ -130,12 +132,12 @@ def _shared(config: Config) -> tuple[Any, ...]:
 
 
 def precise_over(split: Split, batch_size: int) -> Callable[[nn.Module], None]:
-    """Gives a model the precise statistics of `split`, by batches in their fixed order."""
+    """A function that gives a model the precise statistics of `split`, over batches in a fixed order."""
     return lambda model: precise_statistics(model, (split.images[chunk] for chunk in chunks(len(split), batch_size)))
 
 
 def _about(model: nn.Module, data: Loaded, splits: Splits) -> dict[str, Any]:
-    """What run.json says of the data and the model."""
+    """The entries of run.json about the data and the model."""
     return {
         "dataset": {"name": data.name, "sha256": data.sha256},
         "split": {
@@ -149,7 +151,7 @@ def _about(model: nn.Module, data: Loaded, splits: Splits) -> dict[str, Any]:
 
 
 def _start(recording: Recording, model: nn.Module, splits: Splits) -> Network:
-    """The network at the epoch where `recording` starts, on its device."""
+    """The network on its device, in the state after the epochs that `recording` already has."""
     config = recording.config
     if not recording.resumed and config.norm.starts_from_data:
         start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
@@ -161,7 +163,7 @@ def _start(recording: Recording, model: nn.Module, splits: Splits) -> Network:
 
 
 def _judge(model: nn.Module, splits: Splits) -> dict[str, Any]:
-    """What the trained network gives on the test images: its mistakes and, if they are read only now, its metrics."""
+    """The trained network's mistakes on the test images; with held-out images, also its test metrics."""
     judged = evaluate(model, splits.test)
     labels, predicted = splits.test.labels.tolist(), judged.predicted.tolist()
     mistakes = [(i, y, p) for i, (y, p) in enumerate(zip(labels, predicted, strict=True)) if y != p]

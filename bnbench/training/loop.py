@@ -3,8 +3,8 @@
     for network, event in train([Network(model, optimizer, seed=0)], train_split, valid_split, epochs=10, ...):
         ...
 
-An engine makes the steps (engines/eager.py), and probes may measure inside them (network.py). The loop
-only measures and yields; its caller writes, stops and shows.
+An engine makes the training steps (engines/eager.py), and probes may measure in each step (network.py). The
+loop only trains, measures and yields events. Its caller writes and shows them, and decides when to stop.
 """
 
 import time
@@ -21,12 +21,12 @@ from bnbench.training.engines.eager import Eager
 from bnbench.training.events import Measurement
 from bnbench.training.network import Batch, Engine, MakeEngine, Moment, Network, Probe
 
-EVAL_BATCH = 1_000  # images at once; it changes no metric but for a norm that evaluates by batch statistics
+EVAL_BATCH = 1_000  # images; it affects only norms that evaluate by batch statistics
 
 
 @dataclass
 class _Sums:
-    """Running totals, kept on the device so that no batch waits for a number to come back."""
+    """Running totals. They stay on the device, so that no batch waits for a transfer to the host."""
 
     loss: Tensor  # float64: the sum over images of their losses
     correct: Tensor
@@ -40,7 +40,7 @@ class _Sums:
         return cls(zero.clone(), torch.zeros((), dtype=torch.int64, device=device), zero.clone())
 
     def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor) -> None:
-        """Add a batch; `logits` and `mean_loss` carry no graph."""
+        """Add a batch: `logits` (N, classes), `labels` (N,) and `mean_loss` (), without graphs."""
         self.loss += mean_loss * len(labels)
         self.correct += (logits.argmax(1) == labels).sum()
         self.worst = torch.maximum(self.worst, mean_loss.to(self.worst.dtype))
@@ -48,7 +48,7 @@ class _Sums:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean loss and accuracy (correct / total) over images, and the digit predicted of each, (N,) int64."""
+    """Mean loss and accuracy (correct / total) over images, and the class predicted for each, (N,) int64."""
 
     loss: float
     accuracy: float
@@ -67,15 +67,14 @@ def train(
     probes: Sequence[Probe] = (),
     before_validation: Callable[[nn.Module], None] | None = None,
 ) -> Iterator[tuple[Network, EpochRow | Measurement]]:
-    """Train and yield each network's EpochRow, counted from 1, and before it what the probes measured in the epoch.
+    """Train the networks. After each epoch, yield each network's EpochRow; its probes' measurements come before it.
 
-    A network leaves after the epoch in which it diverges; whoever reads the events may take one out, too. With
-    `first_epoch`, models and optimizers are as they were after the epoch before it.
+    A network stops after the epoch in which it diverges, or when the caller sets its `training` to False. With
+    `first_epoch` above 1, models and optimizers must have the state after the epoch before it.
 
-    The training metrics are those of the batches as they were trained on (the model changes under
-    them); the validation metrics are of the model at the end of the epoch, in evaluation mode.
-    `before_validation` may prepare a model for that; its time counts as training. Networks that train
-    together share the time of training equally.
+    Training metrics average over the batches as they are trained on, while the model changes. Validation
+    metrics are those of the model after the epoch, in evaluation mode. `before_validation` may prepare a model
+    for evaluation; its time counts as training. Networks that train together share the training time equally.
     """
     steps: Engine | None = None
     training: list[Network] = []
@@ -102,8 +101,8 @@ def train(
                 valid_accuracy=valid.accuracy,
                 train_seconds=round((trained - start) / len(training), 6),
                 valid_seconds=round(_clock(train_split) - validation, 6),
-                # As Bjorck et al. 2018 (arXiv:1806.02375): a mini-batch's loss passes 10³.
-                # "not <=" and not ">", because a NaN is not greater. Only validation sees the last step's damage.
+                # A run diverges when a mini-batch's loss exceeds 10³, as in Bjorck et al. 2018 (arXiv:1806.02375).
+                # "not <=" also catches NaN. Only the validation loss shows the effect of the last step.
                 diverged=not (total.worst.item() <= DIVERGED_LOSS and valid.loss <= DIVERGED_LOSS),
             )
             network.training = network.training and not row.diverged
@@ -113,12 +112,12 @@ def train(
 def _train_epoch(
     networks: Sequence[Network], engine: Engine, split: Split, batch_size: int, epoch: int, probes: Sequence[Probe]
 ) -> Generator[tuple[Network, Measurement], None, list[_Sums]]:
-    """Train on every image once, each network in its own order; return what the batches sum to."""
+    """Train on every image once, each network in its own order; return each network's sums over the batches."""
     for network in networks:
         network.model.train()
     sums = [_Sums.zero(split.device) for _ in networks]
     orders = [list(batches(len(split), batch_size, network.seed, epoch, split.device)) for network in networks]
-    step = (epoch - 1) * len(orders[0])  # the updates made so far
+    step = (epoch - 1) * len(orders[0])  # the number of updates so far
     for indices in zip(*orders, strict=True):
         examples = [Batch(split.images.index_select(0, i), split.labels.index_select(0, i)) for i in indices]
         forward = engine.backward(examples)
@@ -141,7 +140,7 @@ def _of(network: Network, measured: Iterable[Measurement]) -> Iterator[tuple[Net
 
 @torch.no_grad()
 def evaluate(model: nn.Module, split: Split) -> Evaluation:
-    """Judge `model` in evaluation mode by every image of `split`."""
+    """Evaluate `model` on every image of `split`, in evaluation mode."""
     model.eval()
     sums, predicted = _Sums.zero(split.device), []
     for chunk in chunks(len(split), EVAL_BATCH):
@@ -154,5 +153,5 @@ def evaluate(model: nn.Module, split: Split) -> Evaluation:
 
 def _clock(split: Split) -> float:
     if split.device.type == "cuda":
-        torch.cuda.synchronize()  # else the clock reads before the work is done
+        torch.cuda.synchronize()  # otherwise the clock is read before the work is done
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the train loop, its engines and its probes pass to each other."""
+"""The types that the train loop, its engines and its probes exchange."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bnbench.training.optimizers import Optimizer
 
 @dataclass(eq=False)
 class Network:
-    """One network in training. Whoever sets `training` to False takes it out of the loop before its next epoch."""
+    """One network in training. If `training` is set to False, the loop stops training it before the next epoch."""
 
     model: nn.Module
     optimizer: Optimizer
@@ -38,19 +38,19 @@ class Engine(Protocol):
     """Makes the training steps of several networks. The reference is engines/eager.py."""
 
     def backward(self, batches: Sequence[Batch]) -> Sequence[Forward]:
-        """The forward and the backward pass of each network; every parameter's `.grad` is set then."""
+        """Run each network's forward and backward pass on its own batch; set every parameter's `.grad`."""
 
     def update(self) -> None:
-        """The optimizer's step of each network, by these gradients."""
+        """Make each network's optimizer step with these gradients."""
 
 
-# Builds an engine for the networks that train; called again when one of them has left.
+# Builds an engine for the networks that train. It is called again when one of them has stopped.
 MakeEngine = Callable[[Sequence[Network]], Engine]
 
 
 @dataclass(frozen=True)
 class Moment:
-    """When and on what a probe measures. `step` counts the updates made so far: 0 after the first backward pass."""
+    """The time and the objects of a measurement. `step` counts the updates so far: 0 at the first backward pass."""
 
     step: int
     network: Network
@@ -59,10 +59,10 @@ class Moment:
 
 
 class Probe(Protocol):
-    """Measures inside training, at two moments. It changes neither the network nor any random state."""
+    """Measures in each training step, at two moments. It must not change the network or any random state."""
 
     def after_backward(self, moment: Moment) -> Iterable[Measurement]:
-        """What the gradients tell; the first call is step 0, before the first update."""
+        """Measure when the gradients are set. The first call is at step 0, before the first update."""
 
     def after_update(self, moment: Moment) -> Iterable[Measurement]:
-        """What the update has changed."""
+        """Measure after the optimizer's step."""

@@ -1,4 +1,4 @@
-"""One run being written: its folder, the epoch that it resumes from, its rows, how it ends."""
+"""Records one run while it trains: its folder, the epoch that it resumes from, its rows, its final status."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +18,14 @@ from bnbench.training.network import Network
 
 
 class Recording:
-    """Writes one run as it trains. The train loop may drive several of them.
+    """Writes one run while it trains. Several runs may train in one loop, each with its own recording.
 
-    `rows` are its epochs so far. `error` is set once it has failed; its folder then says so, where it can
-    be written, and keeps its epochs.
+    `rows` are the finished epochs. If the run has failed, `error` is set, and its folder records the failure
+    (where it can be written) and keeps the finished epochs.
     """
 
     def __init__(self, config: Config, out: Path, about: dict[str, Any], report: Report) -> None:
-        """`about` goes into run.json as it is: dataset (with its sha256), split, parameters."""
+        """`about` is copied into run.json: dataset (with its sha256), split, parameters."""
         self.config = config
         self.folder = run_folder(out, config)
         self.rows: list[EpochRow] = []
@@ -37,19 +37,21 @@ class Recording:
 
     @property
     def resumed(self) -> bool:
+        """Whether the run resumes from a checkpoint."""
         return self._before is not None
 
     @property
     def diverged(self) -> bool:
+        """Whether the run has diverged in its last epoch."""
         return bool(self.rows) and self.rows[-1].diverged
 
     @property
     def status(self) -> str:
-        """How a run ends that does not fail."""
+        """The final status of a run that does not fail."""
         return "diverged" if self.diverged else "complete"
 
     def open(self, *, anew: bool) -> None:
-        """Make the folder, or resume what an interrupted run left in it, unless `anew`. Raises RunError."""
+        """Make the folder, or resume the interrupted run in it; `anew` always starts from zero. Raises RunError."""
         if not anew and (self.folder / "run.json").exists():
             try:
                 self._before = checkpoint.read(self.folder, self._origin)
@@ -63,27 +65,27 @@ class Recording:
         self._report(Began(len(self.rows)))
 
     def restore(self, network: Network) -> None:
-        """Put `network` where the interrupted run left it."""
+        """Give `network` the state that the interrupted run left."""
         assert self._before is not None
         self._before.restore(network.model, network.optimizer)
 
     def add(self, event: EpochRow | Measurement, network: Network) -> None:
-        """Write an epoch, with a checkpoint of `network` after it. Raises RunError."""
+        """Write an epoch and a checkpoint of `network`, and report the event. Raises RunError."""
         if isinstance(event, EpochRow):
             self.rows.append(event)
             self._writer.add(event, checkpoint.pack(self._origin, self.rows, network.model, network.optimizer))
         self._report(event)
 
     def finish(self, model: nn.Module, **final: Any) -> None:
-        """Write the weights, and what is known of them in the end (`RunWriter.finish`). Raises RunError."""
+        """Write the weights, the final status and `final`, the arguments of `RunWriter.finish`. Raises RunError."""
         weights = {name: value.cpu() for name, value in model.state_dict().items()}
         self._writer.finish(self.status, weights=checkpoint.to_bytes(weights), **final)
 
     def fail(self, error: Exception) -> None:
-        """End the run as failed by `error`, once."""
+        """Record that `error` failed the run. Later calls do nothing."""
         if self.error is not None:
             return
-        if isinstance(error, RunError):  # the folder cannot be written, so its status cannot either
+        if isinstance(error, RunError):  # the folder cannot be written, so the status cannot be written either
             self.error = error
             return
         self.error = RunError(failure(error))
@@ -95,7 +97,7 @@ class Recording:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """What fails inside is this run's failure, and no other's."""
+        """An exception in the block fails this run; other runs in the loop keep training."""
         try:
             yield
         except Exception as error:
@@ -103,7 +105,7 @@ class Recording:
 
 
 def origin(config: Config, dataset_sha256: str) -> dict[str, str]:
-    """What must be the same for a resumed run to give the bytes of an uninterrupted one."""
+    """Everything that must be equal for a resumed run to give the bytes of an uninterrupted one."""
     here = provenance()
     return {
         "config": config.digest(),

@@ -1,1 +1,1 @@
-"""Engines: what makes the training steps. `eager` is the reference; another gives the same bytes, or is not used."""
+"""Engines make the training steps. `eager` is the reference; any other engine must give the same bytes."""

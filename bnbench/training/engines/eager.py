@@ -1,4 +1,4 @@
-"""The reference engine: the step that every PyTorch tutorial writes, one network after the other."""
+"""The reference engine: the training step of every PyTorch tutorial, for one network after another."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from bnbench.training.network import Batch, Forward, Network
 
 
 class Eager:
-    """Takes one training step of every network, in two halves: `backward`, then `update`."""
+    """Makes one training step of every network, in two calls: `backward`, then `update`."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
 
     def backward(self, batches: Sequence[Batch]) -> list[Forward]:
-        """The forward and the backward pass of each network on its own batch; the gradients are in `.grad` then."""
+        """Run each network's forward and backward pass on its own batch; leave the gradients in `.grad`."""
         forward = []
         for network, batch in zip(self._networks, batches, strict=True):
             network.optimizer.zero_grad()
@@ -25,6 +25,6 @@ class Eager:
         return forward
 
     def update(self) -> None:
-        """Each optimizer's step by the gradients of the last backward pass."""
+        """Make each optimizer step with the gradients of the last backward pass."""
         for network in self._networks:
             network.optimizer.step()
