@@ -1,26 +1,26 @@
-"""Everything that can go wrong for a user, each with its documented exit code.
+"""The errors that users see, each with its documented exit code.
 
-    BnbenchError            3  (the base; also an unexpected failure of a run)
+    BnbenchError            3  (the base class; also an unexpected failure of a run)
     ├── CheckFailed         1  a check failed
     ├── ConfigError         2  a config or an option is wrong
-    ├── RunError            3  a run, or a place to write it, failed
-    ├── ResultsError        3  nothing readable to compare
+    ├── RunError            3  a run failed or cannot be written
+    ├── ResultsError        3  results cannot be read
     ├── DataError           4  a dataset is missing or damaged
-    │   └── DataMissing     4  … neither cached nor downloadable: the only case with a fallback
+    │   └── DataMissing     4  … neither in the data folder nor downloadable: the only error with a fallback
     └── Interrupted         130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP)
 
-The message is what the user reads: one sentence that names the thing and the next step.
+The user reads only the message: a sentence that names the problem and the next step.
 """
 
 
 class BnbenchError(Exception):
-    """A failure that ends in a sentence, never in a traceback."""
+    """The base class. The command line prints the message without a traceback."""
 
     exit_code = 3
 
 
 class CheckFailed(BnbenchError):
-    """A check of `bnbench verify` failed; what it found has been printed."""
+    """A check, such as one of `bnbench verify`, failed. Its result has been printed."""
 
     exit_code = 1
 
@@ -40,13 +40,13 @@ class ResultsError(BnbenchError):
 
 
 class DataError(BnbenchError):
-    """A dataset is damaged; it is never trained on."""
+    """A dataset is damaged or cannot be read. Nothing is trained on it."""
 
     exit_code = 4
 
 
 class DataMissing(DataError):
-    """A dataset is neither cached nor downloadable."""
+    """A dataset is not in the data folder and cannot be downloaded."""
 
 
 class Interrupted(BnbenchError):
@@ -58,8 +58,8 @@ class Interrupted(BnbenchError):
 
 
 def failure(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """The message of an error on one line, with the name of its class where the message is not enough."""
     text = " ".join(str(error).split())
-    # For out of memory, a norm that refuses its input and our own errors, the text says enough.
+    # These cover out of memory, a norm that refuses its input, and our own errors. Their text is enough.
     foreseen = isinstance(error, RuntimeError | ValueError | MemoryError | BnbenchError)
     return text if text and foreseen else f"{type(error).__name__}: {text}".rstrip(": ")

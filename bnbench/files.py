@@ -1,4 +1,4 @@
-"""Files that are either old or new, never half; and reads that are bounded."""
+"""Atomic writes (a file is old or new, never partial) and bounded reads."""
 
 import errno
 import os
@@ -9,15 +9,14 @@ from bnbench.errors import RunError
 
 
 def write_atomic(path: Path, contents: bytes) -> None:
-    """Replace `path` as a whole: write beside it, sync, rename. A power cut leaves old or new (see sync_folder).
+    """Replace `path` as a whole: write a temporary file in its folder, sync it, rename it.
 
-    Raises OSError and leaves `path` as it was.
-
-    What is there and is no regular file (a device, a pipe) is never replaced; of a link, what it points to is.
+    After a power cut, the file is old or new (see also sync_folder). If `path` is a link, its target is
+    replaced. Raises OSError, and then leaves `path` unchanged; also where it is a device, a pipe or a folder.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "is there and is not a regular file", str(path))
+        raise FileExistsError(errno.EEXIST, "is not a regular file", str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -31,7 +30,7 @@ def write_atomic(path: Path, contents: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last: after it, what was renamed before it is there. Only POSIX opens folders."""
+    """Make earlier renames in a folder survive a power cut. Only POSIX systems can do this. Raises OSError."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -41,9 +40,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
-    """That `path` cannot be written, why, and what to do."""
+    """An error that says why `path` cannot be written and what to do."""
     if error.errno in (errno.ENOENT, errno.ESTALE) and not path.parent.exists():
-        return RunError(f"{path} cannot be written: its folder has vanished. The same command makes it again")
+        return RunError(f"{path} cannot be written: its folder has vanished. Run the same command again to make it")
     advice = "Make room, or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
     return RunError(f"{path} cannot be written: {error.strerror}. {advice} another --out")
 
@@ -51,8 +50,8 @@ def unwritable(path: Path, error: OSError) -> RunError:
 def read_bounded(path: Path, limit: int) -> bytes:
     """The contents of a regular file of at most `limit` bytes.
 
-    Raises OSError where it cannot be read, ValueError where it is larger or not a regular file
-    (a pipe would never end).
+    Raises OSError where it cannot be read, and ValueError where it is larger or not a regular file (reading a
+    pipe would never end).
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise ValueError("is not a regular file")

@@ -1,4 +1,4 @@
-"""The signals that end a command in order: Ctrl-C, SIGTERM, and SIGHUP, a closed terminal's."""
+"""The signals that stop a command cleanly: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-PATIENCE = 2.0  # seconds for an ending in order; a signal after that ends at once
+PATIENCE = 2.0  # seconds to stop cleanly; a signal after that stops the process at once
 
 
 class Stop(KeyboardInterrupt):
-    """A signal that ends the command; like KeyboardInterrupt, no library's `except Exception` swallows it."""
+    """A signal stops the command. This is a KeyboardInterrupt, so `except Exception` in libraries does not catch it."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -21,9 +21,9 @@ class Stop(KeyboardInterrupt):
 
 @contextmanager
 def stop_at_once() -> Iterator[None]:
-    """End the command at the first of the signals: for heavy imports, where there is nothing to save.
+    """Exit at the first signal while the block runs. Use it for heavy imports, when there is nothing to save.
 
-    Inside the C++ start of torch, an exception would abort the process with a dump.
+    An exception inside torch's C++ initialization would abort the process with a dump.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -42,17 +42,21 @@ def stop_at_once() -> Iterator[None]:
 
 
 def signal_name(signum: int) -> str:
+    """The signal's name in messages: Ctrl-C or, for example, SIGTERM."""
     return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
 
 
 def _heeded() -> list[signal.Signals]:
-    """One that is ignored, as nohup does with SIGHUP, stays so; except SIGINT, which background jobs ignore."""
+    """The signals to handle: those that are not ignored (nohup ignores SIGHUP), and always SIGINT.
+
+    A shell makes its background jobs ignore SIGINT.
+    """
     return [number for number in STOPPING if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """The first of the signals raises Stop in the main thread while the block runs; what follows waits for its end."""
+    """Raise Stop in the main thread at the first signal while the block runs. Ignore later ones for PATIENCE."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -63,12 +67,12 @@ def signals_raise() -> Iterator[None]:
         if stopped is None:
             stopped = time.monotonic()
             raise Stop(signum)
-        if time.monotonic() - stopped > PATIENCE:  # a disk that hangs
+        if time.monotonic() - stopped > PATIENCE:  # a hanging disk can block the clean stop
             os._exit(128 + signum)
 
     before = {number: signal.signal(number, stop) for number in _heeded()}
     try:
         yield
     finally:
-        for number, handler in before.items():  # what is left after a stop is to say so
+        for number, handler in before.items():  # after a stop, only the last message remains to be printed
             signal.signal(number, handler if stopped is None else signal.SIG_IGN)
