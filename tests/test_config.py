@@ -213,7 +213,7 @@ def test_overrides_change_the_config_and_its_name(write):
         ),
         (
             "data.valid=60000",
-            "--set data.valid=60000: data.valid: 60,000 leaves none of the 60,000 training images to train on",
+            "--set data.valid=60000: data.valid: must be less than the 60,000 training images; got 60,000",
         ),
         ("norm=[1", "--set norm=[1: not valid YAML: expected ',' or ']', but got '<stream end>'"),
     ],

@@ -118,7 +118,7 @@ def test_options_without_a_layer_are_a_sentence(bnbench, tiny, own):
     del NORMS["scale"]
     result = bnbench("run", tiny, "--set", "norm={type: scale}")
     assert result.exit_code == 3
-    assert "scale has options and nothing that builds it; its entry is missing in bnbench/norms/" in result.stderr
+    assert "scale has options but no builder; its entry is missing in bnbench/norms/" in result.stderr
 
 
 def test_it_refuses_the_networks_that_it_cannot_normalize(bnbench, tiny, own):

@@ -129,7 +129,7 @@ class Config(Strict):
         training, validation = data.images()
         if training <= 0:
             every = f"{training + held_out:,} training images"
-            raise key_error("data.valid", f"{held_out:,} leaves none of the {every} to train on")
+            raise key_error("data.valid", f"must be less than the {every}; got {held_out:,}")
         for key, limit, images in (
             ("train_limit", data.train_limit, training),
             ("valid_limit", data.valid_limit, validation),

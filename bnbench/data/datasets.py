@@ -106,7 +106,8 @@ def _read_cache(path: Path) -> tuple[Dataset, str]:
     import torch
 
     damaged = DataError(
-        f"{path} is damaged: its contents are not what was written. Delete it, then run: bnbench data fetch {path.stem}"
+        f"{path} is damaged: its contents have changed since it was written. Delete it,"
+        f" then run: bnbench data fetch {path.stem}"
     )
     if not path.is_file():  # reading a pipe would never end
         raise damaged
