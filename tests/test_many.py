@@ -1,4 +1,4 @@
-"""Many runs of one command: grids, seeds, what would be done, worker processes, one writer a run."""
+"""Many runs in one command: grids, seeds, dry runs, worker processes, and one writer for each run."""
 
 import json
 import os
@@ -122,7 +122,7 @@ def test_a_grid_is_run_and_compared(bnbench, tiny, tmp_path):
     assert bnbench("compare", "results", "--format", "csv").stdout.count("\n") == 3
 
 
-# What would be done
+# Dry runs
 
 
 def test_a_dry_run_lists_and_writes_nothing(bnbench, tiny, tmp_path):
@@ -138,7 +138,7 @@ def test_a_dry_run_lists_and_writes_nothing(bnbench, tiny, tmp_path):
         result = bnbench("run", tiny, "--seeds", "0..3", "--dry-run")
     assert result.exit_code == 0
     assert result.stdout == (
-        "tiny seed 0: complete already\n"
+        "tiny seed 0: already complete\n"
         "tiny seed 1: resumes after epoch 1 of 2\n"
         "tiny seed 2: trains 2 epochs\n"
         "tiny seed 3: is being trained by process 1 on another since noon\n"
@@ -153,7 +153,7 @@ def test_a_dry_run_lists_and_writes_nothing(bnbench, tiny, tmp_path):
 def test_a_dry_run_of_a_place_that_is_taken_and_of_data_that_is_not_here(bnbench, tiny, tmp_path):
     result = bnbench("run", tiny, "--set", "data.dataset=mnist", "--name", "m", "--dry-run")
     assert result.exit_code == 0 and "m seed 0: trains 2 epochs" in result.stdout
-    assert "mnist is not in " in result.stderr and "or else mnist5k used and named so" in result.stderr
+    assert "mnist is not in " in result.stderr and "mnist5k" in result.stderr
     assert not (tmp_path / "results").exists()
     bnbench("run", tiny)
     result = bnbench("run", tiny, "--set", "norm.eps=0.1", "--name", "tiny", "--dry-run")
@@ -179,7 +179,7 @@ def test_jobs_give_the_same_bytes_and_leave_no_process(bnbench, tiny, tmp_path):
 
 @contextmanager
 def command(tiny, tmp_path, data_folder, *options, epochs=10_000):
-    """A command of its own, which heeds SIGINT and SIGHUP though a background shell's and nohup's would not."""
+    """A command in its own process. It handles SIGINT and SIGHUP, even if the tests' shell or nohup ignores them."""
     arguments = [sys.executable, "-m", "bnbench", "run", str(tiny), "--out", str(tmp_path / "r"), "--name", "long"]
     arguments += ["--set", f"train.epochs={epochs}", *options]
     heed = "import os, signal, sys; [signal.signal(s, signal.SIG_DFL) for s in (1, 2)]"
@@ -194,13 +194,13 @@ def command(tiny, tmp_path, data_folder, *options, epochs=10_000):
     ) as process:
         try:
             yield process
-        except BaseException:  # a failure must not wait for what it is about
+        except BaseException:  # a failed test must not wait for the command
             process.kill()
             raise
 
 
 def wait_for_epochs(process, labels):
-    """Read what it says until each of the runs has finished its third epoch."""
+    """Read the command's stderr until each of the runs has finished its third epoch."""
     labels = set(labels)
     for line in process.stderr:
         labels -= {label for label in labels if line.startswith(f"{label}  epoch 3/")}
@@ -233,7 +233,7 @@ def alive(pid):
     ids=["Ctrl-C", "SIGTERM", "a closed terminal"],
 )
 def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder, number, send, code, name):
-    """A terminal sends its signals to the whole group, `kill` to the parent alone."""
+    """A terminal sends a signal to the whole process group; `kill` sends it only to the parent."""
     with command(tiny, tmp_path, data_folder, "--seeds", "0..2", "--jobs", "2") as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         workers = workers_of(process.pid)
@@ -241,7 +241,7 @@ def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder,
             {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "joblib_mem" in line}
             for pid in workers
         ]
-        assert len(mapped) == 2 and len(mapped[0]) == 4 and mapped[0] == mapped[1]  # images and labels, in one place
+        assert len(mapped) == 2 and len(mapped[0]) == 4 and mapped[0] == mapped[1]  # images and labels, shared
         (shared,) = {Path(path).parent for path in mapped[0]}
         sent = time.monotonic()
         send(process.pid, number)
@@ -257,7 +257,7 @@ def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder,
     assert not list((tmp_path / "r").rglob(".lock")) and not shared.exists()
 
 
-def test_workers_end_when_their_parent_is_killed_and_the_same_command_goes_on(tiny, tmp_path, data_folder):
+def test_workers_end_when_their_parent_is_killed_and_the_same_command_resumes(tiny, tmp_path, data_folder):
     with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         workers = workers_of(process.pid)
@@ -274,7 +274,7 @@ def test_workers_end_when_their_parent_is_killed_and_the_same_command_goes_on(ti
 
 
 def test_workers_that_have_no_run_yet_end_with_their_parent_too(tiny, tmp_path, data_folder):
-    """They are still importing torch, and then would wait for work."""
+    """The workers are still importing torch. Without this, they would then wait for work."""
     with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
         while len(workers := workers_of(process.pid)) < 2:
             time.sleep(0.05)
@@ -285,7 +285,7 @@ def test_workers_that_have_no_run_yet_end_with_their_parent_too(tiny, tmp_path, 
     assert not any(map(alive, workers))
 
 
-def test_a_dead_worker_costs_its_run_and_no_other(tiny, tmp_path, data_folder):
+def test_a_dead_worker_fails_only_its_run(tiny, tmp_path, data_folder):
     with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=300) as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
@@ -340,7 +340,7 @@ def test_fail_fast_stops_at_the_first_failure(bnbench, tiny, tmp_path, monkeypat
 
 
 def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_path, data_folder):
-    """The run of a killed worker is the failure; the other is stopped on its way."""
+    """The killed worker's run fails; the other run is stopped during training."""
     with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", "--fail-fast") as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
@@ -351,8 +351,8 @@ def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_pa
     assert [held_by(folder) for folder in folders] == [None, None]
 
 
-def test_force_begins_anew_once(tiny, tmp_path, data_folder):
-    """What it has itself begun goes on when the pool of workers is made again, and by the same command without it."""
+def test_force_replaces_once(tiny, tmp_path, data_folder):
+    """A new pool of workers resumes the runs that the command has started with --force; it does not replace them."""
     options = ("--seeds", "0..2", "--jobs", "2", "--force")
     with command(tiny, tmp_path, data_folder, *options, epochs=300) as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
@@ -377,7 +377,7 @@ def test_a_reader_that_goes_away_is_no_fault_of_the_workers(tiny, tmp_path, data
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize(("stream", "code"), [("2>/dev/full", 3), ("2>&-", 0), ("2>&- >&-", 0)])
-def test_talk_that_nobody_hears_fails_no_run(tiny, tmp_path, data_folder, jobs, stream, code):
+def test_output_that_cannot_be_written_fails_no_run(tiny, tmp_path, data_folder, jobs, stream, code):
     command = f"{sys.executable} -m bnbench run {tiny} --seeds 0..1 --jobs {jobs} --out {tmp_path / 'r'} {stream}"
     environment = {**os.environ, "BNBENCH_DATA": str(data_folder)}
     result = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, check=False)
@@ -387,7 +387,7 @@ def test_talk_that_nobody_hears_fails_no_run(tiny, tmp_path, data_folder, jobs, 
 
 
 def test_a_run_that_is_gone_again_when_it_is_to_be_printed_is_named(bnbench, tiny, tmp_path, monkeypatch):
-    """Another command has begun it anew, or removed it, while this one trained the next."""
+    """Another command has replaced or removed it while this command trained the next run."""
     import shutil
 
     real = executor.attempt
@@ -421,8 +421,8 @@ def test_a_stranger_who_connects_and_says_nothing_keeps_nobody_waiting():
     assert told == [(3, Began(0))] and parent.died() == [3]
 
 
-def test_last_words_after_a_result_are_not_heard(tiny, data_folder):
-    """Events and results of a worker come by two ways."""
+def test_events_after_an_outcome_are_ignored(tiny, data_folder):
+    """A worker's events and outcomes arrive through two channels."""
     said = []
     progress = type("Said", (), {name: lambda *a: said.append(a[1:]) for name in ("begin", "event", "end")})()
     session = executor._Session(progress, saves_epochs=True)
@@ -460,7 +460,7 @@ def test_force_does_not_take_a_run_from_who_trains_it(bnbench, tiny, tmp_path):
 
 
 def test_a_run_that_another_command_completes_meanwhile_is_complete(bnbench, tiny, tmp_path, monkeypatch):
-    """Held when it was this command's turn, complete at its end: nothing is left to do."""
+    """It is held at its turn and complete at the end of the command, so nothing is left to do."""
     bnbench("run", tiny, "--seeds", "0", "--out", "theirs")
     real = executor.attempt
 
@@ -492,7 +492,7 @@ def test_a_run_whose_holder_dies_meanwhile_is_taken_over(bnbench, tiny, tmp_path
 
 
 def test_a_disk_without_locks_is_said(bnbench, tiny, monkeypatch):
-    """filelock would make a file of its own there, which a kill would leave behind, to block for ever."""
+    """filelock's fallback is a file that stays after a kill and blocks every later run."""
     import fcntl
 
     def refuse(*_):
@@ -505,7 +505,7 @@ def test_a_disk_without_locks_is_said(bnbench, tiny, monkeypatch):
 
 
 def test_a_lock_of_another_is_not_removed(tmp_path):
-    """The folder vanishes under its holder and another makes it again: that one's lock is not the first one's."""
+    """The folder vanishes and another process makes it again. The first holder must not remove the second's lock."""
     import shutil
 
     folder = tmp_path / "run"
@@ -519,8 +519,8 @@ def test_a_lock_of_another_is_not_removed(tmp_path):
     assert not list(folder.iterdir())
 
 
-def test_a_run_that_another_begins_anew_meanwhile_is_not_tidied(bnbench, tiny, tmp_path):
-    """It was complete when this command looked; then another began it by --force, and was killed."""
+def test_a_run_that_another_command_replaces_meanwhile_is_not_tidied(bnbench, tiny, tmp_path):
+    """It was complete when this command looked. Then another command replaced it with --force and was killed."""
     from bnbench.launch.run_one import tidy
 
     bnbench("run", tiny)
@@ -532,8 +532,8 @@ def test_a_run_that_another_begins_anew_meanwhile_is_not_tidied(bnbench, tiny, t
     assert (folder / "checkpoint").exists()
 
 
-def test_a_run_that_is_being_written_is_for_the_lock_to_say(bnbench, tiny, tmp_path):
-    """Another command has removed half of the files of what was there: no reason to refuse all runs."""
+def test_a_run_that_is_being_written_is_reported_as_held(bnbench, tiny, tmp_path):
+    """Another command has removed some of its files. This must not stop all runs of the command."""
     bnbench("run", tiny)
     folder = tmp_path / "results/tiny/seed-0"
     (folder / "metrics.csv").unlink()
@@ -561,7 +561,7 @@ def test_a_lock_dies_with_its_process(tmp_path):
 
 
 def test_a_lock_that_is_removed_under_a_waiter_is_taken_once(tmp_path):
-    """Whoever opened the old file before it was unlinked must not hold that while another holds the new one."""
+    """A process that opened the old file must not hold its lock while another process holds the new file's lock."""
     code = (
         "import sys, time; from pathlib import Path; from bnbench.runs.lock import Held, hold\n"
         f"folder, log = Path({str(tmp_path / 'run')!r}), Path({str(tmp_path / 'log')!r})\n"
@@ -576,7 +576,7 @@ def test_a_lock_that_is_removed_under_a_waiter_is_taken_once(tmp_path):
 
 
 def test_configs_keep_their_digests_in_yaml(tiny):
-    """A config of one arm is the same with an empty grid."""
+    """An empty grid does not change a config."""
     assert (
         load_config(with_grid(tiny, "{}")).digest()
         == Config.model_validate(

@@ -1,4 +1,4 @@
-"""`bnbench run`: what is written, when it is written anew, and that nothing is ever lost."""
+"""`bnbench run`: the files of a run, when they are replaced, and that no failure loses results."""
 
 import json
 import os
@@ -152,7 +152,7 @@ def test_another_config_in_the_same_place_is_refused(bnbench, tiny, tmp_path):
     assert "results/tiny/seed-0 holds a run of another config" in result.stderr
     assert "norm.eps is 1e-05 there, 0.1 here; train.epochs is 2 there, 1 here" in result.stderr
     assert contents(tmp_path / "results/tiny/seed-0") == before
-    assert not (tmp_path / "results/tiny/seed-1").exists()  # nothing is trained before all places are known to be free
+    assert not (tmp_path / "results/tiny/seed-1").exists()  # every folder is checked before training starts
     result = bnbench("run", tiny, "--set", "train.epochs=1", "--name", "tiny", "--force")
     assert result.exit_code == 0
     assert (tmp_path / "results/tiny/seed-0/metrics.csv").read_text().count("\n") == 2
@@ -185,7 +185,7 @@ def test_a_resolved_config_runs_to_the_same_bytes(bnbench, tiny, tmp_path):
 
 
 def test_smoke_runs_are_labelled(bnbench, tiny, tmp_path):
-    """Under any name, and when the run's own config is run again."""
+    """The label stays under another name, and when the resolved config is run."""
     assert bnbench("run", tiny, "--smoke").exit_code == 0
     assert bnbench("run", tiny, "--smoke", "--name", "other").exit_code == 0
     assert bnbench("run", tmp_path / "results/tiny,smoke/seed-0/config.yaml", "--out", "again").exit_code == 0
@@ -243,7 +243,7 @@ def test_a_run_that_fails_does_not_stop_the_others(bnbench, tiny, tmp_path, monk
     )
     assert "tiny seed 1: valid accuracy" in result.stdout
     assert json.loads((tmp_path / "results/tiny/seed-0/run.json").read_text())["status"] == "failed"
-    assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0  # and the same command mends it
+    assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0  # the same command trains it again
 
 
 def test_divergence_is_a_result(bnbench, tiny, tmp_path):
@@ -256,7 +256,7 @@ def test_divergence_is_a_result(bnbench, tiny, tmp_path):
 
 
 def test_a_last_step_that_explodes_is_divergence(bnbench, tiny, tmp_path):
-    """One batch an epoch: its own loss is fine, and what it did shows in validation alone."""
+    """With one batch in an epoch, its loss is fine; only validation shows the effect of its step."""
     options = ["--set", "data.batch_size=200", "--set", "train.epochs=1", "--set", "train.optimizer.lr=1e6"]
     bnbench("run", tiny, *options, "--name", "last")
     run = read_run(tmp_path / "results/last/seed-0")
@@ -338,13 +338,13 @@ def test_a_signal_ends_it_cleanly(tiny, tmp_path, data_folder, number, code, nam
             if "epoch 3/" in line:
                 break
         sent = time.monotonic()
-        for _ in range(3):  # an impatient hand changes nothing
+        for _ in range(3):  # repeated signals change nothing
             process.send_signal(number)
             time.sleep(0.01)
         rest = process.stderr.read()
         assert process.wait(10) == code
         assert time.monotonic() - sent < 10
-    assert f"stopped by {name}" in rest and "Run the same command again" in rest and "Traceback" not in rest
+    assert f"stopped by {name}" in rest and "the same command" in rest and "Traceback" not in rest
     about = json.loads((tmp_path / "r/long/seed-0/run.json").read_text())
     assert about["status"] == "interrupted" and about["ended"]
     assert int(re.search(r"saved: long seed 0 after epoch (\d+) of 10000", rest)[1]) >= 3
@@ -366,7 +366,7 @@ def test_an_interrupted_run_is_trained_again(bnbench, tiny, tmp_path):
 
 
 def test_status_complete_is_written_last(tiny, tmp_path, monkeypatch, bnbench):
-    """A kill at any write leaves a run that does not read as complete."""
+    """After a kill at any write, the status is not "complete"."""
     real, written = writer.write_atomic, []
 
     def record(path, data):
@@ -382,7 +382,7 @@ def test_status_complete_is_written_last(tiny, tmp_path, monkeypatch, bnbench):
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_kill_at_any_change_of_a_file_loses_nothing(bnbench, tiny, tmp_path, monkeypatch, force):
-    """Stop before the k-th write or removal, for every k: the same command then ends with the same bytes."""
+    """Stop before the k-th write or removal, for every k. The same command then writes the same bytes."""
     arguments = ["run", tiny, "--set", "train.epochs=1", "--quiet"]
     bnbench(*arguments, "--out", "whole")
     whole = contents(tmp_path / "whole/tiny,train.epochs=1/seed-0")["metrics.csv"]
@@ -394,7 +394,7 @@ def test_a_kill_at_any_change_of_a_file_loses_nothing(bnbench, tiny, tmp_path, m
 
     for k in range(40):
         if force:
-            bnbench(*arguments)  # so that there is something to be replaced
+            bnbench(*arguments)  # so that --force has a run to replace
         left = [k]
 
         def step(path, left=left):
@@ -415,7 +415,7 @@ def test_a_kill_at_any_change_of_a_file_loses_nothing(bnbench, tiny, tmp_path, m
             assert result.exit_code == 0
             break
         if force and k == 0:
-            continue  # nothing was touched yet: the old run is there, whole
+            continue  # nothing has changed yet: the old run is complete
         whole_already = (folder / "run.json").exists() and read_run(folder).status == "complete"  # then it is
         assert bnbench("compare", "results").exit_code == (0 if whole_already else 3)
         again = bnbench(*arguments)
@@ -423,7 +423,7 @@ def test_a_kill_at_any_change_of_a_file_loses_nothing(bnbench, tiny, tmp_path, m
         assert contents(folder)["metrics.csv"] == whole and sorted(contents(folder)) == FILES
         if not force:
             shutil.rmtree(tmp_path / "results")
-    assert 10 < k < 39  # it did stop at many places, and at last at none
+    assert 10 < k < 39  # it stopped at many places, and the last attempt finished
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""Many runs: what to train, where, and what came of each."""
+"""Launches the runs of a command: plans them, trains them here or on a cluster, and collects their outcomes."""

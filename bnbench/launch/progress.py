@@ -1,4 +1,4 @@
-"""What a person sees of runs: live bars in a terminal or a line an epoch elsewhere, then a line a run."""
+"""Shows runs to people: live bars in a terminal, elsewhere a line for each epoch; then a line for each run."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -12,18 +12,18 @@ from bnbench.console import clean, stderr
 from bnbench.runs.format import EpochRow, Run
 from bnbench.training.events import Began, Event, Notice
 
-MIN_WIDTH, WIDE = 60, 80  # narrower, lines are easier to read than bars; and from where there is room for the loss
+MIN_WIDTH, WIDE = 60, 80  # the least columns for bars (else lines are shown), and for bars with the loss
 
 
 class Progress:
-    """`with Progress(quiet=False) as progress:` then begin, and of each run event …, end; from any thread."""
+    """Use `with Progress() as progress:`. Call `begin`, then `event` and `end` for each run, from any thread."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = stderr()
         self.quiet = quiet
         self.live = self.console.is_terminal and self.console.width >= MIN_WIDTH and not quiet
         self._wide = self.console.width >= WIDE
-        self._room = self.console.width - (59 if self._wide else 39)  # what the other columns leave for a run's name
+        self._room = self.console.width - (59 if self._wide else 39)  # the columns left for a run's name
         self._bars = Bars(
             SpinnerColumn(),  # an epoch of the CNN takes seconds
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
@@ -33,14 +33,14 @@ class Progress:
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=self.console,
             transient=True,
-            redirect_stdout=False,  # stdout is data and may be a file
+            redirect_stdout=False,  # stdout is for results and may be a file
             speed_estimate_period=600,  # an epoch may take a minute
             disable=not self.live,
         )
         self._all = self._bars.add_task("", total=None, latest="", visible=False)
         self._runs: Sequence[tuple[str, int]] = ()
         self._bar_of: dict[int, TaskID] = {}
-        self._epochs: dict[int, int] = {}  # finished, of each run: one that is done again starts over
+        self._epochs: dict[int, int] = {}  # the finished epochs of each run
         self._ended_bars: list[TaskID] = []
         self._ended = self._failed = self._to_train = 0
 
@@ -54,11 +54,11 @@ class Progress:
         self._bars.stop()
 
     def say(self, message: str) -> None:
-        """A notice that stays on the screen; shown even when quiet, since it changes what the numbers mean."""
+        """A message that stays on the screen. It is shown even when quiet, because it affects what the numbers mean."""
         self.console.print(clean(message))
 
     def begin(self, runs: Sequence[tuple[str, int]], there: set[int]) -> None:
-        """All runs of the command, each with its label and its epochs; those in `there` are complete."""
+        """Set the runs of the command, each with its label and its epochs. Those in `there` are already finished."""
         self._runs = runs
         self._to_train = len(runs) - len(there)
         epochs = sum(epochs for number, (_, epochs) in enumerate(runs) if number not in there)
@@ -66,6 +66,7 @@ class Progress:
         self._describe_all()
 
     def event(self, number: int, event: Event) -> None:
+        """Show an event of a run."""
         label, epochs = self._runs[number]
         if isinstance(event, Notice):
             self.say(f"{label}: {event.text}")
@@ -98,7 +99,7 @@ class Progress:
         self._epochs[number] = epochs
 
     def end(self, number: int, status: str, reason: str | None) -> None:
-        """One run has ended, by itself or not."""
+        """Show that a run has ended, with its status and, if it failed, the reason."""
         self._ended += 1
         bar = self._bar_of.pop(number, None)
         if bar is not None:
@@ -114,19 +115,19 @@ class Progress:
         self._bars.update(self._all, description=f"{self._ended} of {self._to_train} runs{failed}")
 
     def _make_room(self) -> None:
-        """Drop the oldest bars of ended runs where the screen has no line left."""
+        """Remove the oldest bars of ended runs when the screen is full."""
         while self._ended_bars and len(self._ended_bars) + len(self._bar_of) + 3 > self.console.height:
             self._bars.remove_task(self._ended_bars.pop(0))
 
 
 def _fitted(label: str, room: int) -> str:
-    """A label in at most `room` characters, its end kept, for the seed is there."""
+    """A label in at most `room` characters. Its end stays, because it names the seed."""
     end = room // 2
     return label if len(label) <= room else f"{label[: room - end - 1]}…{label[-end:]}"
 
 
 def result_line(run: Run) -> str:
-    """What `bnbench run` prints for one finished run."""
+    """The line that `bnbench run` prints for a finished run."""
     what = f"{run.name} seed {run.seed}"
     if run.status == "diverged":
         return f"{what}: diverged in epoch {len(run.rows)} → {run.path}"

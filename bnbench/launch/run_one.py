@@ -1,4 +1,4 @@
-"""One run, tried: under its lock, from where it stands, to an outcome. What goes wrong is one, too."""
+"""Attempts one run under its lock and returns its outcome. A failure is an outcome too."""
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, suppress
@@ -19,12 +19,12 @@ if TYPE_CHECKING:  # no torch before a run is trained
 
 @dataclass(frozen=True)
 class Job:
-    """One run to do: `number` is its place in the command, `anew` removes what is there, `holder` is who asks."""
+    """One run to train. `number` is its place in the command; `holder` tells other commands who holds its lock."""
 
     number: int
     config: Config
     out: Path
-    anew: bool
+    anew: bool  # replace a run that is already in the folder
     holder: str
 
     @property
@@ -34,21 +34,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run; `held`: another process is training it. `trained` is False where it was there already."""
+    """The result of one run. `trained` is False if the command did not train it."""
 
     config: Config
     folder: Path
-    status: str
+    status: str  # complete, diverged, failed, or held: another process is training it
     trained: bool
     reason: str | None = None
 
 
-ReportRun = Callable[[int, Event], None]  # what a run tells, by its number
-Results = Generator[tuple[int, Outcome], None, None]  # what came of each run, by its number, as they end
+ReportRun = Callable[[int, Event], None]  # receives the number of a run and its event
+Results = Generator[tuple[int, Outcome], None, None]  # the number and outcome of each run, as they end
 
 
 def attempt(job: Job, data: "Loaded", report: Report) -> Outcome:
-    """Train one run, unless it is finished by now or another process holds it."""
+    """Train one run and return its outcome, unless it is already finished or another process holds it."""
     from bnbench.training import experiment
 
     with ExitStack() as locked:
@@ -56,13 +56,13 @@ def attempt(job: Job, data: "Loaded", report: Report) -> Outcome:
             return settled
         try:
             status = experiment.run(job.config, data, job.out, report=report, anew=job.anew)
-        except Exception as error:  # one run must not take the others with it
+        except Exception as error:  # a failure must not stop the other runs
             return Outcome(job.config, job.folder, "failed", trained=True, reason=failure(error))
         return Outcome(job.config, job.folder, status, trained=True)
 
 
 def claim(job: Job, locked: ExitStack) -> Outcome | None:
-    """Take the run's lock, which `locked` then releases; an outcome where there is nothing to train."""
+    """Take the run's lock, which `locked` releases. Return None, or an outcome if there is nothing to train."""
     try:
         locked.enter_context(hold(job.folder, job.holder))
         there = None if job.anew else existing_status(job.folder, job.config)
@@ -72,13 +72,13 @@ def claim(job: Job, locked: ExitStack) -> Outcome | None:
         return Outcome(job.config, job.folder, "failed", trained=False, reason=failure(error))
     if there not in FINISHED:
         return None
-    sweep(job.folder)  # finished by another command, since this one looked
+    sweep(job.folder)  # another command has finished the run since this command looked
     return Outcome(job.config, job.folder, str(there), trained=False)
 
 
 def tidy(folder: Path, config: Config) -> None:
-    """Remove what a kill in its last moment left beside a finished run; a run without such is not touched."""
+    """Remove leftovers of a kill from a finished run's folder. Do not touch a folder without leftovers."""
     if has_leftovers(folder) or is_locked(folder):
         with suppress(RunError), hold(folder, "another command, for a moment"):
-            if existing_status(folder, config) in FINISHED:  # still
+            if existing_status(folder, config) in FINISHED:  # it may have been replaced meanwhile
                 sweep(folder)

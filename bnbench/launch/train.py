@@ -1,4 +1,4 @@
-"""Runs trained, and read back from their folders; and what is missing, in words."""
+"""Trains runs and reads them from their folders. It also reports which runs are missing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +15,10 @@ from bnbench.runs.format import FINISHED, Run, read_run
 def train(
     configs: Sequence[Config], out: Path, data_folder: Path, places: Places, progress: Progress, *, force: bool
 ) -> tuple[list[tuple[Run, bool]], list[str]]:
-    """The finished runs, each with whether it was trained now; and a summary of what is missing, a line each.
+    """Train runs; return the finished ones and a report on the missing ones.
 
-    This is what the command and the API share. Raises what `execute` raises.
+    Each finished run comes with whether this call trained it. The report is a list of lines, empty if nothing
+    is missing. `bnbench run` and the API share this function. Raises the errors of `execute`.
     """
     outcomes = execute(configs, out, data_folder, force=force, places=places, progress=progress)
     runs = []
@@ -29,7 +30,7 @@ def train(
             if finished.status not in FINISHED:
                 raise ResultsError(f"{outcome.folder}: another command is training it again")
             runs.append((finished, outcome.trained))
-        except ResultsError as error:  # since it was finished, which may be hours ago
+        except ResultsError as error:  # the run may have changed since it finished, hours ago
             outcomes[number] = replace(outcome, status="failed", reason=str(error))
     return runs, _what_is_missing(outcomes, sum(len(config.seeds) for config in configs))
 
