@@ -13,7 +13,7 @@ from bnbench.launch.execute import Places, execute
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Outcome
 from bnbench.signals import Stop
-from bnbench.training.events import Began, Measurement
+from bnbench.training.events import Measurement, Started
 from tests.handmade import make_run
 
 
@@ -31,7 +31,7 @@ class MockPlace:
             if seed not in by_seed:
                 continue
             job = by_seed[seed]
-            report(job.number, Began(0))
+            report(job.number, Started(0))
             report(job.number, Measurement(0, "gradient", 1.0))  # whoever shows the runs may leave it out
             if isinstance(end, BaseException):
                 raise end

@@ -23,7 +23,7 @@ from bnbench.launch.run_one import Outcome
 from bnbench.runs.format import read_run
 from bnbench.runs.lock import Held, held_by, hold
 from bnbench.training import experiment
-from bnbench.training.events import Began
+from bnbench.training.events import Started
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
 FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
@@ -412,13 +412,13 @@ def test_a_stranger_who_connects_and_says_nothing_keeps_nobody_waiting():
     told = []
     with workers._Parent(lambda number, event: told.append((number, event))) as parent:
         with socket.create_connection(parent.address), Client(parent.address, authkey=parent.key) as worker:
-            worker.send((3, Began(0)))
+            worker.send((3, Started(0)))
             deadline = time.monotonic() + 10
             while not told and time.monotonic() < deadline:
                 time.sleep(0.01)
         with pytest.raises(AuthenticationError), Client(parent.address, authkey=b"another"):
             pass
-    assert told == [(3, Began(0))] and parent.died() == [3]
+    assert told == [(3, Started(0))] and parent.died() == [3]
 
 
 def test_events_after_an_outcome_are_ignored(tiny, data_folder):
@@ -428,10 +428,10 @@ def test_events_after_an_outcome_are_ignored(tiny, data_folder):
     session = executor._Session(progress, saves_epochs=True)
     config = load_config(tiny)
     session.begin([Planned(config, Path("x"), None)])
-    session.event(0, Began(1))
+    session.event(0, Started(1))
     session.end(0, Outcome(config, Path("x"), "complete", trained=True))
     count = len(said)
-    session.event(0, Began(2))
+    session.event(0, Started(2))
     assert len(said) == count and "saved" not in str(session.interrupted(2, False))
 
 

@@ -30,7 +30,7 @@ from bnbench.launch.prepare import Prepared
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, claim
 from bnbench.runs.format import CHECKPOINT, FILES, EpochRow
 from bnbench.runs.write import adopt
-from bnbench.training.events import Began, Event, Notice
+from bnbench.training.events import Event, Notice, Started
 from bnbench.training.experiment import Loaded
 
 try:
@@ -43,7 +43,7 @@ CONNECT_SECONDS = 10
 AHEAD = 64  # runs that are given to the cluster at once, at least, so that workers that join later find some
 TOGETHER = 2  # how often a run is tried beside others; then alone, and then given up
 VERSIONS = ("bnbench", "torch")  # of which every machine must have the same: the bytes depend on them
-EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in (Began, EpochRow, Notice)}
+EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in (Started, EpochRow, Notice)}
 
 Files = dict[str, bytes]
 
@@ -159,7 +159,7 @@ def _round(
         for job in jobs:
             claims[job.number] = locked = ExitStack()
             outcome, start = claim(job, locked), {}
-            if outcome is None and not job.anew:
+            if outcome is None and not job.force:
                 try:
                     start = _files(job.folder)
                 except OSError as error:

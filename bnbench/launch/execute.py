@@ -22,7 +22,7 @@ from bnbench.runs.format import FINISHED, EpochRow
 from bnbench.runs.lock import held_by, hold
 from bnbench.runs.write import check_writable, existing_status, mark_interrupted
 from bnbench.signals import Stop, signal_name, signals_raise, stop_at_once
-from bnbench.training.events import Began, Event
+from bnbench.training.events import Event, Started
 
 if TYPE_CHECKING:  # no torch before a run is trained
     from bnbench.launch.prepare import Prepared
@@ -189,7 +189,7 @@ class _Session:
         with self._lock:
             if number in self.outcomes and self.outcomes[number].status != "held":
                 return  # a worker's last events may come after its outcome
-            if isinstance(event, Began):
+            if isinstance(event, Started):
                 self._under_way[number] = event.epochs
             elif isinstance(event, EpochRow):
                 self._under_way[number] = event.epoch
@@ -227,7 +227,7 @@ class _Session:
             if there in FINISHED:
                 self.outcomes[job.number] = replace(outcome, status=str(there), reason=None)
             else:
-                left.append(replace(job, anew=False))
+                left.append(replace(job, force=False))
         return left
 
     def close(self) -> list[Outcome]:

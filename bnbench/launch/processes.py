@@ -88,7 +88,7 @@ def _trained(processes: int, left: dict[int, Job], data: Shared, parent: "_Paren
             ) from None
         except BrokenProcessPool:
             for number in parent.begun & left.keys():
-                left[number] = replace(left[number], anew=False)  # it goes on, it does not begin again
+                left[number] = replace(left[number], force=False)  # it goes on, it does not begin again
             # joblib ends all workers when one dies; the others' runs are not to blame.
             lost = [number for number in parent.died() if number in left][:1]
             false_starts = 0 if lost else false_starts + 1

@@ -10,7 +10,7 @@ from rich.table import Column
 
 from bnbench.console import clean, stderr
 from bnbench.runs.format import EpochRow, Run
-from bnbench.training.events import Began, Event, Notice
+from bnbench.training.events import Event, Notice, Started
 
 MIN_WIDTH, WIDE = 60, 80  # the least columns for bars (else lines are shown), and for bars with the loss
 
@@ -70,7 +70,7 @@ class Progress:
         label, epochs = self._runs[number]
         if isinstance(event, Notice):
             self.say(f"{label}: {event.text}")
-        elif isinstance(event, Began):
+        elif isinstance(event, Started):
             if number not in self._bar_of:
                 self._make_room()
                 self._bar_of[number] = self._bars.add_task(_fitted(label, self._room), total=epochs, latest="")

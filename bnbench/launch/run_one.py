@@ -24,7 +24,7 @@ class Job:
     number: int
     config: Config
     out: Path
-    anew: bool  # replace a run that is already in the folder
+    force: bool  # replace a run that is already in the folder
     holder: str
 
     @property
@@ -55,7 +55,7 @@ def attempt(job: Job, data: "Loaded", report: Report) -> Outcome:
         if (settled := claim(job, locked)) is not None:
             return settled
         try:
-            status = experiment.run(job.config, data, job.out, report=report, anew=job.anew)
+            status = experiment.run(job.config, data, job.out, report=report, force=job.force)
         except Exception as error:  # a failure must not stop the other runs
             return Outcome(job.config, job.folder, "failed", trained=True, reason=failure(error))
         return Outcome(job.config, job.folder, status, trained=True)
@@ -65,7 +65,7 @@ def claim(job: Job, locked: ExitStack) -> Outcome | None:
     """Take the run's lock, which `locked` releases. Return None, or an outcome if there is nothing to train."""
     try:
         locked.enter_context(hold(job.folder, job.holder))
-        there = None if job.anew else existing_status(job.folder, job.config)
+        there = None if job.force else existing_status(job.folder, job.config)
     except Held as held:
         return Outcome(job.config, job.folder, "held", trained=False, reason=str(held))
     except (RunError, OSError) as error:

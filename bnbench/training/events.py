@@ -7,7 +7,7 @@ from bnbench.runs.format import EpochRow
 
 
 @dataclass(frozen=True)
-class Began:
+class Started:
     """Training starts. `epochs` epochs are already finished: 0, or more if the run resumes."""
 
     epochs: int
@@ -29,5 +29,5 @@ class Notice:
     text: str
 
 
-Event = Began | EpochRow | Measurement | Notice
+Event = Started | EpochRow | Measurement | Notice
 Report = Callable[[Event], None]

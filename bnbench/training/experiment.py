@@ -40,17 +40,17 @@ def run(
     out: Path,
     *,
     report: Report,
-    anew: bool = False,
+    force: bool = False,
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
 ) -> str:
     """Train `config`, which has one seed, into its folder below `out`; return "complete" or "diverged".
 
-    If the folder has an interrupted run, training resumes after its last finished epoch; `anew` replaces it
+    If the folder has an interrupted run, training resumes after its last finished epoch; `force` replaces it
     instead. The caller must hold the folder's lock. Raises RunError where the run fails. The folder then
     records the failure and keeps the finished epochs.
     """
-    (recording,) = train_together([config], data, out, reports=[report], anew=anew, engine=engine, probes=probes)
+    (recording,) = train_together([config], data, out, reports=[report], force=force, engine=engine, probes=probes)
     if recording.error is not None:
         raise recording.error
     return recording.status
@@ -62,7 +62,7 @@ def train_together(
     out: Path,
     *,
     reports: Sequence[Report],
-    anew: bool = False,
+    force: bool = False,
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
 ) -> list[Recording]:
@@ -85,7 +85,7 @@ def train_together(
         recording = Recording(config, out, _about(model, data, splits), report)
         recordings.append(recording)
         with recording.failures():
-            recording.open(anew=anew)
+            recording.open(force=force)
             running[_start(recording, model, splits)] = recording
     epochs = {len(recording.rows) for recording in running.values()}
     if len(epochs) > 1:

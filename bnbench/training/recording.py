@@ -13,7 +13,7 @@ from bnbench.runs.format import CHECKPOINT, EpochRow
 from bnbench.runs.provenance import provenance
 from bnbench.runs.write import RunWriter, run_folder
 from bnbench.training import checkpoint
-from bnbench.training.events import Began, Measurement, Notice, Report
+from bnbench.training.events import Measurement, Notice, Report, Started
 from bnbench.training.network import Network
 
 
@@ -50,9 +50,9 @@ class Recording:
         """The final status of a run that does not fail."""
         return "diverged" if self.diverged else "complete"
 
-    def open(self, *, anew: bool) -> None:
-        """Make the folder, or resume the interrupted run in it; `anew` always starts from zero. Raises RunError."""
-        if not anew and (self.folder / "run.json").exists():
+    def open(self, *, force: bool) -> None:
+        """Make the folder, or resume the interrupted run in it; `force` always starts from zero. Raises RunError."""
+        if not force and (self.folder / "run.json").exists():
             try:
                 self._before = checkpoint.read(self.folder, self._origin)
             except checkpoint.Unusable as reason:
@@ -62,7 +62,7 @@ class Recording:
         else:
             self.rows = list(self._before.rows)
             self._writer.resume(self.rows)
-        self._report(Began(len(self.rows)))
+        self._report(Started(len(self.rows)))
 
     def restore(self, network: Network) -> None:
         """Give `network` the state that the interrupted run left."""
