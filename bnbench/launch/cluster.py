@@ -1,4 +1,4 @@
-"""Many runs on the workers of a Dask scheduler, through joblib's Dask backend.
+"""Many runs on the workers of a Dask scheduler.
 
 A worker trains in a scratch folder of its own and sends back the files, which are written here, under
 the run's lock: the machines share nothing but the scheduler. Data is sent to each worker once. A run
@@ -10,16 +10,15 @@ import re
 import socket
 import tempfile
 import uuid
-import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 
@@ -35,7 +34,6 @@ from bnbench.training.experiment import Loaded
 
 try:
     import distributed
-    from joblib._dask import DaskDistributedBackend
 except ImportError:
     raise ConfigError("--cluster needs Dask: pip install -e '.[cluster]'") from None
 
@@ -76,32 +74,11 @@ class _Lost:
     reason: str
 
     @classmethod
-    def by(cls, result: Any) -> "_Lost":
-        error = getattr(result, "exception", result)
+    def by(cls, error: BaseException) -> "_Lost":
         if isinstance(error, distributed.KilledWorker):
             return cls("every worker that tried it died, for want of memory or time")
         text = " ".join(str(error).split()) or type(error).__name__
         return cls(f"the cluster lost it ({text:.200})")
-
-
-class _Backend(DaskDistributedBackend):  # type: ignore[misc]
-    """joblib's, with two gaps closed: it would wait for ever for a result that is an error of the cluster's, and
-    with a single worker of one thread it would not use the cluster at all.
-    """
-
-    def effective_n_jobs(self, n_jobs: int) -> int:
-        return max(2, int(super().effective_n_jobs(n_jobs)))
-
-    def submit(self, func: Any, callback: Any = None) -> Any:
-        ((_, (job, *_), _),) = func.items
-
-        def done(result: Any) -> None:
-            # What a task returns comes as a list of one; anything else is the cluster's way of failing.
-            callback(result if isinstance(result, list) else [(job.number, _Lost.by(result), {})])
-
-        future = super().submit(func, done)
-        future.add_done_callback(lambda ended: done(ended.exception()) if ended.exception() else None)
-        return future
 
 
 def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], report: ReportRun) -> Results:
@@ -149,51 +126,58 @@ def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], 
 def _round(
     client: Any, jobs: Sequence[Job], sent: dict[str, Sent], topic: str
 ) -> Generator[tuple[int, Outcome | _Lost], None, None]:
-    """Ask the cluster for every run once."""
-    by_number = {job.number: job for job in jobs}
-    claims: dict[int, ExitStack] = {}  # the locks of the runs that the cluster has
-    settled: list[tuple[int, Outcome]] = []  # that needed no training
+    """Ask the cluster for every run once, a bounded number at a time."""
     versions = {package: version(package) for package in VERSIONS}
+    data = {name: client.scatter(dataset, broadcast=True, hash=False) for name, dataset in sent.items()}
+    ahead = max(AHEAD, 2 * sum(client.ncores().values()))
+    waiting = deque(jobs)
+    claims: dict[Any, tuple[Job, ExitStack]] = {}  # the runs that the cluster has, with their locks, by future
+    ended = distributed.as_completed(loop=client.loop)
+    try:
+        while waiting or claims:
+            while waiting and len(claims) < ahead:
+                job = waiting.popleft()
+                locked = ExitStack()
+                outcome, start = _claimed(job, locked)
+                if outcome is not None:
+                    locked.close()
+                    yield job.number, outcome
+                    continue
+                arguments = (job, data[job.config.data.dataset], start, topic, versions)
+                future = client.submit(_work, *arguments, key=f"bnbench-{uuid.uuid4()}", pure=False)
+                claims[future] = (job, locked)
+                ended.add(future)
+            if not claims:
+                continue
+            future = next(ended)
+            job, locked = claims.pop(future)
+            with locked:
+                yield job.number, _ended(job, future)
+    finally:
+        client.cancel(list(claims))
+        for _, locked in claims.values():
+            locked.close()
 
-    def tasks() -> Iterator[Any]:
-        for job in jobs:
-            claims[job.number] = locked = ExitStack()
-            outcome, start = claim(job, locked), {}
-            if outcome is None and not job.force:
-                try:
-                    start = _files(job.folder)
-                except OSError as error:
-                    reason = f"{error.filename} cannot be read: {error.strerror}"
-                    outcome = Outcome(job.config, job.folder, "failed", trained=False, reason=reason)
-            if outcome is None:
-                yield joblib.delayed(_work)(job, sent[job.config.data.dataset], start, topic, versions)
-            else:
-                claims.pop(job.number).close()
-                settled.append((job.number, outcome))
 
-    backend = _Backend(client=client, scatter=list(sent.values()))
-    parallel = joblib.Parallel(
-        backend=backend,
-        n_jobs=-1,
-        return_as="generator_unordered",
-        batch_size=1,
-        pre_dispatch=max(AHEAD, 2 * sum(client.ncores().values())),
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\d+ tasks", UserWarning)  # that an early end waits for none is meant
-        try:
-            with closing(parallel(tasks())) as results:
-                for number, outcome, files in results:
-                    with claims.pop(number):
-                        if files:
-                            outcome = _written(by_number[number], outcome, files)
-                    yield number, outcome
-                    while settled:
-                        yield settled.pop()
-            yield from settled
-        finally:
-            for locked in claims.values():
-                locked.close()
+def _claimed(job: Job, locked: ExitStack) -> tuple[Outcome | None, Files]:
+    """The run's lock taken, and the files to resume from; or an outcome where there is nothing to train."""
+    outcome = claim(job, locked)
+    if outcome is not None or job.force:
+        return outcome, {}
+    try:
+        return None, _files(job.folder)
+    except OSError as error:
+        reason = f"{error.filename} cannot be read: {error.strerror}"
+        return Outcome(job.config, job.folder, "failed", trained=False, reason=reason), {}
+
+
+def _ended(job: Job, future: Any) -> Outcome | _Lost:
+    """What came of a run; its files are written here."""
+    try:
+        outcome, files = future.result()
+    except (Exception, CancelledError) as error:  # whatever the cluster fails by; or the data of the run is gone
+        return _Lost.by(error)
+    return _written(job, outcome, files) if files else outcome
 
 
 def _written(job: Job, outcome: Outcome, files: Files) -> Outcome:
@@ -209,12 +193,12 @@ def _files(folder: Path) -> Files:
     return {name: (folder / name).read_bytes() for name in (*FILES, CHECKPOINT) if (folder / name).is_file()}
 
 
-def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, str]) -> tuple[int, Outcome, Files]:
+def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, str]) -> tuple[Outcome, Files]:
     """On a worker: one run, from the files that there are of it to those that come of it."""
     worker = distributed.get_worker()
     if different := [package for package in VERSIONS if version(package) != versions[package]]:  # it joined late
         reason = f"the worker {worker.address} has another {different[0]} than the command"
-        return job.number, Outcome(job.config, job.folder, "failed", trained=False, reason=reason), {}
+        return Outcome(job.config, job.folder, "failed", trained=False, reason=reason), {}
     key = worker.get_current_task()
 
     def report(event: Event) -> None:
@@ -231,7 +215,7 @@ def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, st
         outcome = attempt(here, data.loaded(job.config.dtype), report)
         if outcome.reason is not None:
             outcome = replace(outcome, reason=f"{outcome.reason} (on {worker.address})")
-        return job.number, replace(outcome, folder=job.folder), _files(here.folder)
+        return replace(outcome, folder=job.folder), _files(here.folder)
 
 
 class _Abandoned(BaseException):
