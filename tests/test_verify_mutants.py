@@ -19,7 +19,7 @@ from bnbench import verify
 from bnbench.verify import processes
 
 HUNDRED = {"training output", "evaluation output", "running statistics", "gradients"}  # rows of "100 steps"
-UPDATE = "self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)"
+UPDATE = "move_average(self.running_mean, mean, momentum)"
 
 # What is wrong: the module, its text, the mutant's text, the norm and the check that must fail.
 MUTANTS = {
@@ -29,7 +29,7 @@ MUTANTS = {
         "batch", "deviation.square().mean(over, keepdim=True)",
         "deviation.square().sum(over, keepdim=True) / (x.numel() / x.shape[1] - 1)", "batch", "training output"),
     "momentum swapped": (
-        "batch", UPDATE, "self.running_mean.mul_(momentum).add_(mean, alpha=1 - momentum)", "batch",
+        "batch", UPDATE, "move_average(self.running_mean, mean, 1 - momentum)", "batch",
         "running statistics"),
     "cumulative average counts from 0": (
         "batch", "1 / self.num_batches_tracked.item()", "1 / (self.num_batches_tracked.item() + 1)", "batch",
@@ -58,12 +58,14 @@ MUTANTS = {
     "no gradient through the deviation, by the paper": (
         "batch", "torch.sqrt(var + eps)", "torch.sqrt(var + eps).detach()", "batch", "published gradients"),
     "buffers not saved": (
-        "batch", 'self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)',
-        'self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None, False)',
+        "batch", "        self.running_var_init = running_var_init\n",
+        "        self.running_var_init = running_var_init\n"
+        "        self.register_buffer('running_var', self.running_var, False)\n",
         "batch", "state_dict"),
     "buffers are plain attributes": (
-        "batch", 'self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)',
-        "self.running_mean = torch.zeros(num_features) if track_running_stats else None", "batch",
+        "batch", "        self.running_var_init = running_var_init\n",
+        "        self.running_var_init = running_var_init\n"
+        "        mean = self.running_mean; del self.running_mean; self.running_mean = mean\n", "batch",
         "deep copy, .to()"),
     "the averages keep the graph": (
         "batch", "        self.num_batches_tracked += 1\n",
@@ -152,7 +154,7 @@ MUTANTS = {
     "the halves are not halves": ("halves", "x - per_channel(mean, x)", "x - 0.5 * per_channel(mean, x)",
                                   "mean_only_batch", "halves make batch"),
     "running mean not moved": (
-        "channels", "running.mul_(1 - momentum).add_(new, alpha=momentum)", "pass", "mean_only_batch",
+        "channels", "running.copy_(", "(", "mean_only_batch",
         "running statistics"),
     "no gradient through ‖v‖": ("weight", "g * v / _norms(v)", "g * v / _norms(v).detach()", "weight", "⟨∇v, v⟩ = 0"),
     "‖v‖ of the whole layer": ("weight", "vector_norm(v.flatten(1), dim=1)",

@@ -11,7 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bnbench.norms.channels import per_channel, refuse_other_channels, refuse_single_values, scale_and_shift
+from bnbench.norms.channels import (
+    at_least_float32,
+    in_float32,
+    move_average,
+    per_channel,
+    refuse_other_channels,
+    refuse_single_values,
+    scale_and_shift,
+)
 
 
 def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,7 +47,7 @@ def batch_norm_eval(
     return scale_and_shift(x_hat, weight, bias)
 
 
-class BatchNorm(nn.Module):
+class BatchNorm(nn.BatchNorm1d):
     """Batch normalization of vectors (N, C) or images (N, C, H, W), written out.
 
     Training:    y = γ (x - μ_B) / √(σ²_B + ε) + β      with the batch's mean and *biased* variance
@@ -56,7 +64,8 @@ class BatchNorm(nn.Module):
     choices are momentum=0.9, running_var="biased" (no m / (m - 1)), running_var_init="zeros",
     weight_init="normal", bias_init="normal".
 
-    The `state_dict` has PyTorch's keys, and loads into PyTorch's module and back.
+    The formulas are ours. The state is PyTorch's: its `state_dict` goes to PyTorch's module and back, old ones
+    load, and PyTorch's tools (`torch.optim.swa_utils.update_bn`) know the layer.
 
     Args:
         num_features: C.
@@ -64,6 +73,7 @@ class BatchNorm(nn.Module):
         eps: ε, inside the root.
         momentum: weight of the new batch, 0 to 1, or None for the cumulative average.
         affine: whether there are γ and β.
+        bias: without it there is no β.
         track_running_stats: without it, evaluation too uses the batch's statistics.
         running_var: whether running_var averages the unbiased or the biased variance.
         running_var_init: what running_var starts from. With "zeros", evaluating before the first
@@ -77,9 +87,8 @@ class BatchNorm(nn.Module):
             mean, so that nothing could be learned.
     """
 
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
+    weight: nn.Parameter | None  # type: ignore[assignment]  # PyTorch declares no None
+    bias: nn.Parameter | None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -89,6 +98,7 @@ class BatchNorm(nn.Module):
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
+        bias: bool = True,
         track_running_stats: bool = True,
         running_var: Literal["unbiased", "biased"] = "unbiased",
         running_var_init: Literal["ones", "zeros"] = "ones",
@@ -96,28 +106,22 @@ class BatchNorm(nn.Module):
         bias_init: Literal["zeros", "normal"] = "zeros",
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.num_features = num_features
-        self.eps = eps
-        self.momentum = momentum
-        self.unbiased = running_var == "unbiased"
-        if affine:
-            self.weight = nn.Parameter(torch.empty(num_features))
-            self.bias = nn.Parameter(torch.empty(num_features))
-        else:
-            self.register_parameter("weight", None)
+        # γ, β and the running statistics, as parameters and buffers: state_dict() saves them and .to() moves them.
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        if not bias:
             self.register_parameter("bias", None)
-        # Buffers, so that state_dict() saves them and .to() moves them.
-        self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)
-        self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)
-        self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
+        self.unbiased = running_var == "unbiased"
+        self.running_var_init = running_var_init
         _initialize(self, running_var_init, weight_init, bias_init, generator)
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         refuse_other_channels(x, self.num_features, "batch norm")
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            return batch_norm_eval(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
-        refuse_single_values(x, "batch norm")
+            mean, var = at_least_float32(self.running_mean), at_least_float32(self.running_var)
+            return batch_norm_eval(x, mean, var, self.weight, self.bias, self.eps)
+        if x.numel():  # PyTorch takes an empty batch
+            refuse_single_values(x, "batch norm")
         y, mean, var = batch_norm(x, self.weight, self.bias, self.eps)
         if self.training:
             self._update_running_statistics(mean, var, m=x.numel() // self.num_features)
@@ -128,11 +132,18 @@ class BatchNorm(nn.Module):
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked += 1
+        if m == 0:
+            return  # an empty batch counts, as in PyTorch, and changes no average
         momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
         correction = m / (m - 1) if self.unbiased else 1
-        # running = (1 - momentum) * running + momentum * batch, in place
-        self.running_mean.mul_(1 - momentum).add_(mean, alpha=momentum)
-        self.running_var.mul_(1 - momentum).add_(var, alpha=momentum * correction)
+        move_average(self.running_mean, mean, momentum)
+        move_average(self.running_var, var, momentum, correction)
+
+    def reset_running_stats(self) -> None:
+        """Forget all batches; the running variance starts again where it started."""
+        super().reset_running_stats()
+        if self.running_var is not None and getattr(self, "running_var_init", "ones") == "zeros":
+            self.running_var.zero_()
 
     def extra_repr(self) -> str:
         return (
@@ -195,13 +206,14 @@ def _initialize(
     generator: torch.Generator | None,
 ) -> None:
     """Set γ, β and the running variance to their starting values, in place; γ is drawn before β."""
-    if module.weight is not None and module.bias is not None:
+    if module.weight is not None:
         if weight_init == "normal":
             module.weight.normal_(generator=generator)
         elif weight_init == "uniform":
             module.weight.uniform_(generator=generator)
         else:
             module.weight.fill_(1)
+    if module.bias is not None:
         if bias_init == "normal":
             module.bias.normal_(generator=generator)
         else:

@@ -4,8 +4,40 @@ N is the batch, C the channels (features), H and W an image's height and width. 
 (N, C), an image input (N, C, H, W); a channel has m = N·H·W values (N for a vector).
 """
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """float16 and bfloat16 become float32; other dtypes stay."""
+    return values.float() if values.dtype in HALF else values
+
+
+def in_float32(forward: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+    """Let a layer's `forward` see half-precision inputs in float32, and round its output to the input's dtype.
+
+    In float16 the square of 256 overflows. γ and β may be in half precision: PyTorch's arithmetic promotes them.
+    """
+
+    @functools.wraps(forward)
+    def wide(self: Any, x: Tensor) -> Tensor:
+        y = forward(self, at_least_float32(x))
+        # Under autocast on a GPU, PyTorch's layer, group and RMS norm return float32; on a CPU they do not.
+        stays = getattr(self, "float32_under_autocast", False) and x.is_cuda and torch.is_autocast_enabled("cuda")
+        return y.to(x.dtype) if x.dtype in HALF and not stays else y
+
+    return wide
+
+
+def move_average(running: Tensor, new: Tensor, momentum: float, correction: float = 1) -> None:
+    """running = (1 - momentum) * running + momentum * correction * new, in place; half precision is rounded once."""
+    running.copy_(at_least_float32(running).mul(1 - momentum).add(new, alpha=momentum * correction))
 
 
 def per_channel(values: Tensor, x: Tensor) -> Tensor:
@@ -71,8 +103,9 @@ class ChannelNorm(nn.Module):
         self.num_features, self.momentum = num_features, momentum
         add_weight_and_bias(self, (num_features,), affine)
         self.running = [f"running_{statistic}" for statistic in starts]
-        for buffer, start in zip(self.running, starts.values(), strict=True):
-            self.register_buffer(buffer, torch.full((num_features,), float(start)))
+        self.starts = [float(start) for start in starts.values()]
+        for buffer, start in zip(self.running, self.starts, strict=True):
+            self.register_buffer(buffer, torch.full((num_features,), start))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def statistics(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -82,6 +115,7 @@ class ChannelNorm(nn.Module):
     def normalize(self, x: Tensor, *statistics: Tensor) -> Tensor:
         raise NotImplementedError  # pragma: no cover
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         refuse_other_channels(x, self.num_features, self.name)
         if not self.training:
@@ -93,14 +127,20 @@ class ChannelNorm(nn.Module):
         return y
 
     def running_statistics(self) -> tuple[Tensor, ...]:
-        return tuple(self.get_buffer(name) for name in self.running)
+        return tuple(at_least_float32(self.get_buffer(name)) for name in self.running)
+
+    def reset_running_stats(self) -> None:
+        """Forget all batches, as PyTorch's method of this name does."""
+        for name, start in zip(self.running, self.starts, strict=True):
+            self.get_buffer(name).fill_(start)
+        self.num_batches_tracked.zero_()
 
     @torch.no_grad()  # the averages are not trained, and must not keep the batch's graph alive
     def update_running_statistics(self, *statistics: Tensor) -> None:
         self.num_batches_tracked += 1
         momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        for running, new in zip(self.running_statistics(), statistics, strict=True):
-            running.mul_(1 - momentum).add_(new, alpha=momentum)
+        for name, new in zip(self.running, statistics, strict=True):
+            move_average(self.get_buffer(name), new, momentum)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, momentum={self.momentum}, affine={self.weight is not None}"

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from bnbench.norms.batch import BatchNorm
+from bnbench.norms.channels import in_float32
 
 
 def ghost_batches(x: Tensor, size: int) -> tuple[Tensor, ...]:
@@ -46,6 +47,7 @@ class GhostBatchNorm(BatchNorm):
         super().__init__(num_features, spatial, eps=eps, momentum=momentum, affine=affine)
         self.virtual_batch_size = virtual_batch_size
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)

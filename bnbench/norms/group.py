@@ -6,7 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.norms.batch import batch_norm_eval
-from bnbench.norms.channels import add_weight_and_bias, refuse_other_channels, scale_and_shift
+from bnbench.norms.channels import (
+    add_weight_and_bias,
+    at_least_float32,
+    in_float32,
+    move_average,
+    refuse_other_channels,
+    scale_and_shift,
+)
 
 
 def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -25,8 +32,9 @@ def group_norm(x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor |
 
 
 def instance_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """`x` (N, C, H, W) → the mean over samples of each channel's mean and of its *unbiased* variance, (C,) each."""
-    return x.mean((0, 2, 3)), x.var((2, 3), correction=1).mean(0)
+    """`x` (N, C, H, ...) → the mean over samples of each channel's mean and of its *unbiased* variance, (C,) each."""
+    positions = tuple(range(2, x.dim()))
+    return x.mean((0, *positions)), x.var(positions, correction=1).mean(0)
 
 
 class GroupNorm(nn.Module):
@@ -40,12 +48,13 @@ class GroupNorm(nn.Module):
         num_groups: G, which divides num_features. The paper's 32 fits no network as small as these.
 
     Raises:
-        ValueError: groups that do not divide the channels; another number of channels in the input; or
-            groups of one value, whose output would be β whatever the input.
+        ValueError: no groups, or groups that do not divide the channels; another number of channels in the
+            input; or groups of one value, whose output would be β whatever the input.
     """
 
     weight: Tensor | None
     bias: Tensor | None
+    float32_under_autocast = True
 
     def __init__(
         self,
@@ -55,13 +64,17 @@ class GroupNorm(nn.Module):
         num_groups: int,
         eps: float = 1e-5,
         affine: bool = True,
+        bias: bool = True,
     ) -> None:
         super().__init__()
+        if num_groups < 1:
+            raise ValueError(f"group norm: num_groups must be at least 1; got {num_groups}")
         if num_features % num_groups:
             raise ValueError(f"group norm: {num_groups} groups do not divide {num_features} channels")
         self.num_features, self.num_groups, self.eps = num_features, num_groups, eps
-        add_weight_and_bias(self, (num_features,), affine)
+        add_weight_and_bias(self, (num_features,), affine, bias=bias)
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         refuse_other_channels(x, self.num_features, "group norm")
         if x.shape[1:].numel() == self.num_groups:
@@ -72,8 +85,11 @@ class GroupNorm(nn.Module):
         return f"{self.num_groups}, {self.num_features}, eps={self.eps}, affine={self.weight is not None}"
 
 
-class InstanceNorm(nn.Module):
+class InstanceNorm(nn.InstanceNorm2d):
     """Instance normalization of images (N, C, H, W): each channel of each image by itself.
+
+    Sequences (N, C, L) and volumes (N, C, D, H, W) are normalized alike. A layer that is built with a `spatial`
+    size takes a single sample without N too.
 
     Training:    y = γ (x - μ) / √(σ² + ε) + β, μ and biased σ² over one channel's H·W values
     Evaluation:  the same; with track_running_stats, by the running statistics instead
@@ -83,16 +99,14 @@ class InstanceNorm(nn.Module):
         running_var  = (1 - momentum) * running_var  + momentum * mean over images of σ² H·W / (H·W - 1)
 
     The defaults are torch.nn.InstanceNorm2d's, which unlike batch norm's have neither γ and β nor
-    running statistics; there is no cumulative average. `state_dict` has PyTorch's keys.
+    running statistics; there is no cumulative average. The formulas are ours; the state is PyTorch's.
 
     Raises:
-        ValueError: an input that is no image, has another number of channels, or has one value a channel.
+        ValueError: an input without positions, with another number of channels, or with one value a channel.
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
-    running_mean: Tensor | None
-    running_var: Tensor | None
+    weight: nn.Parameter | None  # type: ignore[assignment]  # PyTorch declares no None
+    bias: nn.Parameter | None  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -102,18 +116,23 @@ class InstanceNorm(nn.Module):
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = False,
+        bias: bool = True,
         track_running_stats: bool = False,
     ) -> None:
-        super().__init__()
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
-        add_weight_and_bias(self, (num_features,), affine)
-        self.register_buffer("running_mean", torch.zeros(num_features) if track_running_stats else None)
-        self.register_buffer("running_var", torch.ones(num_features) if track_running_stats else None)
-        # PyTorch's module has this buffer and never counts with it; nor does ours.
-        self.register_buffer("num_batches_tracked", torch.tensor(0) if track_running_stats else None)
+        # PyTorch's module has the buffer num_batches_tracked and never counts with it. Our layer does the same.
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        if not bias:
+            self.register_parameter("bias", None)
+        self.spatial = spatial
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() != 4:
+        if self.spatial and x.dim() == len(self.spatial) + 1:  # one sample, without N
+            return self._normalize(x[None])[0]
+        return self._normalize(x)
+
+    def _normalize(self, x: Tensor) -> Tensor:
+        if x.dim() < 3 or (self.spatial and x.dim() != len(self.spatial) + 2):
             raise ValueError(f"instance norm needs images (N, C, H, W); an input of shape {tuple(x.shape)} has none")
         refuse_other_channels(x, self.num_features, "instance norm")
         if x.shape[2:].numel() == 1:
@@ -121,18 +140,20 @@ class InstanceNorm(nn.Module):
                 f"instance norm needs more than one value a channel; got an input of shape {tuple(x.shape)}"
             )
         if not self.training and self.running_mean is not None and self.running_var is not None:
-            return batch_norm_eval(x, self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+            mean, var = at_least_float32(self.running_mean), at_least_float32(self.running_var)
+            return batch_norm_eval(x, mean, var, self.weight, self.bias, self.eps)
         if self.training:
             self._update_running_statistics(x)
         return group_norm(x, self.num_features, self.weight, self.bias, self.eps)
 
     @torch.no_grad()
     def _update_running_statistics(self, x: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None:
+        if self.running_mean is None or self.running_var is None or len(x) == 0:
             return
         mean, var = instance_statistics(x)
-        self.running_mean.mul_(1 - self.momentum).add_(mean, alpha=self.momentum)
-        self.running_var.mul_(1 - self.momentum).add_(var, alpha=self.momentum)
+        momentum = self.momentum or 0.0  # None is 0, as in PyTorch
+        move_average(self.running_mean, mean, momentum)
+        move_average(self.running_var, var, momentum)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"

@@ -7,7 +7,7 @@ They need no batch and no running statistics: training and evaluation are one fo
 import torch
 from torch import Tensor, nn
 
-from bnbench.norms.channels import add_weight_and_bias
+from bnbench.norms.channels import add_weight_and_bias, in_float32
 
 
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -34,12 +34,14 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 
 
 def _refuse_other_features(x: Tensor, shape: tuple[int, ...], name: str) -> None:
-    if x.shape[1:] != shape:
+    if x.shape[-len(shape) :] != shape:
         raise ValueError(f"{name} of {shape} features got an input of shape {tuple(x.shape)}")
 
 
 class LayerNorm(nn.Module):
     """Layer normalization of vectors (N, C) or images (N, C, H, W), over C or C·H·W features.
+
+    As in PyTorch, any number of dimensions may stand before the features, or none.
 
     Training and evaluation:  y = γ (x - μ) / √(σ² + ε) + β, μ and biased σ² of each sample
     No running statistics. γ and β have the shape (C, H, W), as torch.nn.LayerNorm's, so the layer
@@ -51,6 +53,7 @@ class LayerNorm(nn.Module):
 
     weight: Tensor | None
     bias: Tensor | None
+    float32_under_autocast = True
 
     def __init__(
         self,
@@ -59,14 +62,16 @@ class LayerNorm(nn.Module):
         *,
         eps: float = 1e-5,
         affine: bool = True,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.shape, self.eps = (num_features, *spatial), eps
-        add_weight_and_bias(self, self.shape, affine)
+        add_weight_and_bias(self, self.shape, affine, bias=bias)
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         _refuse_other_features(x, self.shape, "layer norm")
-        return layer_norm(x, self.weight, self.bias, self.eps)
+        return layer_norm(x.reshape(-1, *self.shape), self.weight, self.bias, self.eps).reshape(x.shape)
 
     def extra_repr(self) -> str:
         return f"{self.shape}, eps={self.eps}, affine={self.weight is not None}"
@@ -87,6 +92,7 @@ class RMSNorm(nn.Module):
     """
 
     weight: Tensor | None
+    float32_under_autocast = True
 
     def __init__(
         self,
@@ -100,11 +106,11 @@ class RMSNorm(nn.Module):
         self.shape, self.eps = (num_features, *spatial), eps
         add_weight_and_bias(self, self.shape, affine, bias=False)
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         _refuse_other_features(x, self.shape, "RMS norm")
-        # PyTorch takes float32's for the half precisions too, whose own would be as large as the signal.
-        smallest = torch.finfo(torch.float64 if x.dtype == torch.float64 else torch.float32).eps
-        return rms_norm(x, self.weight, smallest if self.eps is None else self.eps)
+        eps = torch.finfo(x.dtype).eps if self.eps is None else self.eps
+        return rms_norm(x.reshape(-1, *self.shape), self.weight, eps).reshape(x.shape)
 
     def extra_repr(self) -> str:
         return f"{self.shape}, eps={self.eps}, affine={self.weight is not None}"

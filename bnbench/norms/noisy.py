@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bnbench.norms.batch import BatchNorm
-from bnbench.norms.channels import per_channel
+from bnbench.norms.channels import in_float32, per_channel
 
 
 def noise(
@@ -66,6 +66,7 @@ class NoisyBatchNorm(BatchNorm):
         self.n_mu, self.n_sigma, self.r_mu, self.r_sigma = n_mu, n_sigma, r_mu, r_sigma
         self.seed = int(torch.randint(2**62, (), generator=generator))
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
         if not self.training:

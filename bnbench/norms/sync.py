@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from bnbench.norms.batch import BatchNorm
-from bnbench.norms.channels import channel_values, per_channel, refuse_other_channels, scale_and_shift
+from bnbench.norms.channels import channel_values, in_float32, per_channel, refuse_other_channels, scale_and_shift
 
 
 def _sum_over_processes(values: Tensor) -> Tensor:
@@ -60,6 +60,7 @@ class SyncBatchNorm(BatchNorm):
     ) -> None:
         super().__init__(num_features, spatial, eps=eps, momentum=momentum, affine=affine)
 
+    @in_float32
     def forward(self, x: Tensor) -> Tensor:
         alone = not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)
         if alone or not self.training:

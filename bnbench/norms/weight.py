@@ -1,8 +1,12 @@
 """Weight normalization (Salimans & Kingma 2016, arXiv:1602.07868): of a layer's weights, not of its outputs."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
+
+from bnbench.norms.channels import at_least_float32
 
 
 def weight_norm(v: Tensor, g: Tensor) -> Tensor:
@@ -29,16 +33,25 @@ class WeightNorm(nn.Module):
     """
 
     def forward(self, g: Tensor, v: Tensor) -> Tensor:
-        return weight_norm(v, g)
+        return weight_norm(at_least_float32(v), at_least_float32(g)).to(v.dtype)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """g and v that give `weight` (out, ...)."""
-        return _norms(weight), weight
+        return _norms(at_least_float32(weight)).to(weight.dtype), weight
 
 
 def custom_weight_norm(layer: nn.Linear | nn.Conv2d) -> None:
     """Put our weight normalization on `layer`, in place."""
     parametrize.register_parametrization(layer, "weight", WeightNorm())
+    layer.register_load_state_dict_pre_hook(_take_old_names)  # type: ignore[no-untyped-call]
+
+
+def _take_old_names(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Rename `weight_g` and `weight_v` of torch.nn.utils.weight_norm, as PyTorch's parametrization does."""
+    old = {f"{prefix}weight_g": "original0", f"{prefix}weight_v": "original1"}
+    if old.keys() <= state.keys():
+        for name, new in old.items():
+            state[f"{prefix}parametrizations.weight.{new}"] = state.pop(name)
 
 
 def builtin_weight_norm(layer: nn.Linear | nn.Conv2d) -> None:
@@ -59,7 +72,7 @@ def data_dependent_start(layer: nn.Module, x: Tensor) -> None:
     assert isinstance(g, Tensor)
     g.fill_(1)
     layer.bias.zero_()
-    t = layer(x).transpose(0, 1).flatten(1)  # (out, values)
+    t = at_least_float32(layer(x)).transpose(0, 1).flatten(1)  # (out, values)
     scale = 1 / torch.sqrt(t.var(1, correction=0) + 1e-10)
     g.copy_(scale.view_as(g))
     layer.bias.copy_(-t.mean(1) * scale)
