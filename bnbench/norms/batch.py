@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bnbench.norms.channels import (
     at_least_float32,
+    channel_values,
     in_float32,
     move_average,
     per_channel,
@@ -175,15 +176,29 @@ def builtin_batch_norm(
 
 
 @torch.no_grad()
-def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Set every batch norm's running statistics to plain averages over `batches`, by the model as it is now.
+def precise_statistics(
+    model: nn.Module, batches: Iterable[Tensor], form: Literal["batches", "population"] = "batches"
+) -> None:
+    """Set every batch norm's running statistics to those of `batches`, by the model as it is now.
 
-    This is Algorithm 2, step 10: E[x] = mean of the μ_B, Var[x] = mean of the m / (m - 1) σ²_B (of the σ²_B, for
-    a layer with running_var="biased"). A moving average mixes statistics of weights that are gone; this one does
-    not. Leaves the model in training mode.
+    "batches" is Algorithm 2, step 10: E[x] = mean of the μ_B, Var[x] = mean of the m / (m - 1) σ²_B (of the σ²_B,
+    for a layer with running_var="biased"). "population" takes the variance of all values together,
+    E[μ²_B + σ²_B] - E[μ_B]², where a batch weighs as many values as it has: it also holds the variance between the
+    batches' means, which is large where batches are sorted by class.
+    A moving average mixes statistics of weights that are gone; these do not. Leaves the model in training mode.
     """
     layers = [m for m in model.modules() if isinstance(m, BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in layers]
+    seen: dict[BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d, list[Tensor]] = {
+        layer: [] for layer in layers
+    }  # m, μ_B and σ²_B of each batch
+
+    def measure(layer: BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        values = channel_values(inputs[0].double())
+        mean = values.mean(1)
+        seen[layer].append(torch.stack([torch.full_like(mean, values.shape[1]), mean, values.var(1, correction=0)]))
+
+    hooks = [layer.register_forward_pre_hook(measure) for layer in layers if form == "population"]
     for layer in layers:
         layer.momentum = None  # the cumulative average; the first batch replaces what was there
         if layer.num_batches_tracked is not None:
@@ -193,8 +208,18 @@ def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> None:
         for batch in batches:
             model(batch)
     finally:
+        for hook in hooks:
+            hook.remove()
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+    for layer, measured in seen.items():
+        if measured and layer.running_mean is not None and layer.running_var is not None:
+            m, mean, var = torch.stack(measured, 1)  # (batches, C) each
+            share = m / m.sum(0)
+            population_mean = (share * mean).sum(0)
+            # E[σ²] + E[(μ - E[μ])²] is the same number, without the difference of large squares.
+            layer.running_var.copy_((share * (var + (mean - population_mean).square())).sum(0))
+            layer.running_mean.copy_(population_mean)
 
 
 @torch.no_grad()
