@@ -205,12 +205,15 @@ def test_the_run_takes_precise_statistics_where_the_config_says_so(bnbench, tiny
     bnbench("run", tiny, "--set", f"norm.implementation={implementation}", "--name", "running")
     bnbench("run", tiny, "--set", f"norm.implementation={implementation}", "--set", "norm.eval_statistics=precise",
             "--name", "precise")  # fmt: skip
+    bnbench("run", tiny, "--set", f"norm.implementation={implementation}", "--set", "norm.eval_statistics=population",
+            "--name", "population")  # fmt: skip
     columns = [
         [line.split(",") for line in (tiny.parent / f"results/{name}/seed-0/metrics.csv").read_text().splitlines()[1:]]
-        for name in ("running", "precise")
+        for name in ("running", "precise", "population")
     ]
-    for running, precise in zip(*columns, strict=True):
-        assert running[:3] == precise[:3] and running[3] != precise[3]
+    for running, precise, population in zip(*columns, strict=True):
+        assert running[:3] == precise[:3] == population[:3]
+        assert len({running[3], precise[3], population[3]}) == 3
 
 
 @pytest.mark.parametrize("implementation", ["custom", "builtin"])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -99,7 +99,9 @@ def train_together(
         first_epoch=epochs.pop() + 1 if epochs else 1,
         engine=engine,
         probes=probes,
-        before_validation=precise_over(splits.train, first.data.batch_size)
+        before_validation=precise_over(
+            splits.train, first.data.batch_size, population=first.norm.evaluates_by_population_statistics
+        )
         if first.norm.evaluates_by_precise_statistics
         else None,
     )
@@ -128,12 +130,16 @@ def _shared(config: Config) -> tuple[Any, ...]:
         config.device,
         config.threads,
         config.norm.evaluates_by_precise_statistics,
+        config.norm.evaluates_by_population_statistics,
     )
 
 
-def precise_over(split: Split, batch_size: int) -> Callable[[nn.Module], None]:
+def precise_over(split: Split, batch_size: int, *, population: bool = False) -> Callable[[nn.Module], None]:
     """A function that gives a model the precise statistics of `split`, over batches in a fixed order."""
-    return lambda model: precise_statistics(model, (split.images[chunk] for chunk in chunks(len(split), batch_size)))
+    form: Literal["batches", "population"] = "population" if population else "batches"
+    return lambda model: precise_statistics(
+        model, (split.images[chunk] for chunk in chunks(len(split), batch_size)), form
+    )
 
 
 def _about(model: nn.Module, data: Loaded, splits: Splits) -> dict[str, Any]:

@@ -68,6 +68,11 @@ class NormOptions(Strict):
         return False
 
     @property
+    def evaluates_by_population_statistics(self) -> bool:
+        """Whether these are statistics of all values together, not means over the batches."""
+        return False
+
+    @property
     def starts_from_data(self) -> bool:
         """Whether the initial weights depend on the first training images."""
         return False

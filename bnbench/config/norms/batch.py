@@ -26,9 +26,10 @@ class BatchNormConfig(OverBatchConfig):
     running_var_init: Literal["ones", "zeros"] = "ones"
     weight_init: Literal["ones", "normal", "uniform"] = "ones"
     bias_init: Literal["zeros", "normal"] = "zeros"
-    # The statistics that evaluation uses: the running ones, those of the evaluated batch, or precise ones, which
-    # are computed from the training images after every epoch (Algorithm 2 of the paper).
-    eval_statistics: Literal["running", "batch", "precise"] = "running"
+    # The statistics that evaluation uses: the running ones, those of the evaluated batch, or statistics that are
+    # computed from the training images after every epoch: the mean of the batches' variances (precise, Algorithm 2
+    # of the paper) or the variance of all values together (population).
+    eval_statistics: Literal["running", "batch", "precise", "population"] = "running"
 
     @model_validator(mode="after")
     def _options_that_would_do_nothing(self) -> Self:
@@ -41,9 +42,11 @@ class BatchNormConfig(OverBatchConfig):
         if not self.evaluates_by_running_statistics:
             because = "eval_statistics: batch" if self.track_running_stats else "track_running_stats: false"
             self._no_effect(because, "momentum", "running_var", "running_var_init")
-        if self.eval_statistics == "precise":
-            self._no_effect("eval_statistics: precise", "momentum", "running_var_init")
-            if self.running_var == "biased":
+        if self.evaluates_by_precise_statistics:
+            self._no_effect(f"eval_statistics: {self.eval_statistics}", "momentum", "running_var_init")
+            if self.eval_statistics == "population":
+                self._no_effect("eval_statistics: population", "running_var")
+            elif self.running_var == "biased":
                 raise key_error("running_var", "precise statistics average the unbiased variance; remove it")
         if not self.affine:
             self._no_effect("affine: false", "weight_init", "bias_init")
@@ -55,7 +58,11 @@ class BatchNormConfig(OverBatchConfig):
 
     @property
     def evaluates_by_precise_statistics(self) -> bool:
-        return self.eval_statistics == "precise"
+        return self.eval_statistics in ("precise", "population")
+
+    @property
+    def evaluates_by_population_statistics(self) -> bool:
+        return self.eval_statistics == "population"
 
     def options(self) -> dict[str, Any]:
         options = super().options()
