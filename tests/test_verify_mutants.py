@@ -159,7 +159,7 @@ MUTANTS = {
     "no gradient through ‖v‖": ("weight", "g * v / _norms(v)", "g * v / _norms(v).detach()", "weight", "⟨∇v, v⟩ = 0"),
     "‖v‖ of the whole layer": ("weight", "vector_norm(v.flatten(1), dim=1)",
                                "vector_norm(v).expand(len(v))", "weight", "published gradients"),
-    "g starts as 1": ("weight", "return _norms(weight), weight", "return 0 * _norms(weight) + 1, weight", "weight",
+    "g starts as 1": ("weight", "_norms(at_least_float32(weight)).to(weight.dtype)", "0 * _norms(weight) + 1", "weight",
                       "start is the layer's"),
     "the start forgets the mean": ("weight", "layer.bias.copy_(-t.mean(1) * scale)", "pass", "weight",
                                    "start from data"),
