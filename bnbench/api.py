@@ -24,7 +24,6 @@ from bnbench.analysis.arms import Runs, collect
 from bnbench.analysis.compare import At, Question
 from bnbench.analysis.measures import MEASURES
 from bnbench.config.experiment import Config
-from bnbench.config.load import load_configs
 from bnbench.errors import (
     BnbenchError,
     CheckFailed,
@@ -34,6 +33,7 @@ from bnbench.errors import (
     ResultsError,
     RunError,
 )
+from bnbench.plugins.configs import load_configs
 from bnbench.report import columns, tables
 from bnbench.runs.format import Run
 
@@ -66,14 +66,16 @@ def load_config(
     seeds: str | int | Sequence[int] | None = None,
     name: str | None = None,
     smoke: bool = False,
+    norms: str | Path | None = None,
 ) -> list[Config]:
     """Read a YAML config. The list has one Config, or one for each arm of a grid.
 
     `set` overrides keys, as in `["train.optimizer.lr=0.5"]` or `{"train.optimizer.lr": 0.5}`. `seeds` is
     `3`, `"0..9"` or `[0, 2, 5]`. `name` names the folder of the runs. `smoke` tries a config: one epoch on 512
-    images of mnist5k.
+    images of mnist5k. `norms` is a Python file with norms of your own, which the config may name.
 
-    Raises ConfigError (exit code 2), which names every problem with its file, line and key.
+    Raises ConfigError (exit code 2), which names every problem with its file, line and key, and CheckFailed (1)
+    for a norm of your own that cannot be trained.
 
     >>> [config.name for config in load_config("configs/mlp_bn.yaml", set={"grid": {"train.optimizer.lr": [0.1, 1]}})]
     ['mlp_bn,train.optimizer.lr=0.1', 'mlp_bn,train.optimizer.lr=1']
@@ -87,7 +89,8 @@ def load_config(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"load_config(set=...): a value cannot be written as YAML: {error}") from None
     chosen = seeds if seeds is None or isinstance(seeds, str | int) else list(seeds)
-    return load_configs([Path(path)], list(overrides), name=name, seeds=chosen, smoke=smoke)
+    own = None if norms is None else Path(norms)
+    return load_configs([Path(path)], list(overrides), norms=own, name=name, seeds=chosen, smoke=smoke)
 
 
 def run(

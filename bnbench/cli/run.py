@@ -19,6 +19,9 @@ def run(
     ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="SEEDS", help="As in 3, 0..9 or 0,2,5.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name the folder of the runs.")] = None,
+    norms: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A Python file with norms of your own; configs may name them.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")] = Path("results"),
     data_dir: DataDir = None,
     no_fallback: Annotated[
@@ -62,14 +65,18 @@ def run(
       bnbench run configs/mlp_bn.yaml
       bnbench run configs/mlp_bn.yaml configs/mlp_no_bn.yaml --seeds 0..9
       bnbench run configs/mlp_bn.yaml --set train.optimizer.lr=0.5 --dry-run
+      bnbench run my.yaml --norms my_norm.py
     """
-    from bnbench.config.load import load_configs
+    from bnbench.plugins.configs import load_configs
 
     overrides = list(overrides or [])
     overrides += [f"{key}={value}" for key, value in (("device", device), ("threads", threads)) if value is not None]
     if no_fallback:
         overrides.append("data.fallback=error")
-    loaded = load_configs(configs, overrides, name=name, seeds=seeds, smoke=smoke)
+    if norms is not None:
+        with stop_at_once():
+            import bnbench.norms  # noqa: F401  # the file needs torch
+    loaded = load_configs(configs, overrides, norms=norms, name=name, seeds=seeds, smoke=smoke)
 
     with stop_at_once():
         from bnbench.console import clean, say

@@ -6,7 +6,7 @@ dict. It is looked up each time a config is read, so entries that are added late
 
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +69,13 @@ class ByType:
     """Validates a mapping whose `type` names one of `kinds`; that kind decides the other keys.
 
     In the config of a run on disk (`context=READING`), an unregistered type is not an error: the mapping is
-    kept as `unknown`, unless that is None.
+    kept as `unknown`, unless that is None. Elsewhere `find` is called with an unregistered type first, and may
+    add it to `kinds`.
     """
 
     kinds: Mapping[str, type[Strict]]
     unknown: type[Strict] | None = None
+    find: Callable[[str], None] | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_before_validator_function(self.read, handler(source))
@@ -86,6 +88,8 @@ class ByType:
         if "type" not in value:
             raise PydanticCustomError("type_missing", "is required", {"names": ", ".join(self.kinds), "key": "type"})
         kind = value["type"]
+        if self.find and info.context is not READING and isinstance(kind, str) and kind not in self.kinds:
+            self.find(kind)
         if not isinstance(kind, str) or kind not in self.kinds:
             if self.unknown and info.context is READING:
                 return self.unknown.model_validate(value)

@@ -15,7 +15,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from bnbench.config.base import READING, ByType, Strict, key_error, one_of
 from bnbench.config.catalog import DATASETS
 from bnbench.config.models import MODELS, ModelConfig, UnknownModel
-from bnbench.config.norms import NORMS
+from bnbench.config.norms import NORMS, find
 from bnbench.config.norms.base import NoNormConfig, NormOptions, UnknownNorm, Use
 
 # Letters, digits, `.`, `_`, `-`, then the suffixes that overrides add: ",key=value" and ",smoke".
@@ -80,7 +80,7 @@ class Config(Strict):
     name: str
     data: DataConfig = DataConfig()
     model: Annotated[SerializeAsAny[ModelConfig], ByType(MODELS, UnknownModel)]
-    norm: Annotated[SerializeAsAny[NormOptions], ByType(NORMS, UnknownNorm)] = NoNormConfig(type="none")
+    norm: Annotated[SerializeAsAny[NormOptions], ByType(NORMS, UnknownNorm, find)] = NoNormConfig(type="none")
     train: TrainConfig
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(1, ge=1, le=1_024)  # part of the arm: the number of threads changes the last bits

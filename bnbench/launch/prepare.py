@@ -72,6 +72,7 @@ def on_mnist5k(config: Config) -> Config:
         **config.model_dump(),
         "name": f"{config.name},data.dataset=mnist5k",
         "data": {**data.model_dump(), **fewer},
+        "norm": config.norm,  # as it is, for a norm of one's own is known only while configs are read
     }
     try:
         return Config.model_validate(settings)

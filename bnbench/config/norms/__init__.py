@@ -4,6 +4,7 @@ To add a norm, add its options and their entry in NORMS of a file here, and its 
 """
 
 import re
+from collections.abc import Callable
 
 from bnbench.config.norms import base, batch, features, relatives, weight
 from bnbench.config.norms.base import NormOptions
@@ -28,3 +29,12 @@ def register(name: str, options: type[NormOptions]) -> None:
     if name in NORMS:
         raise ValueError(f"there is already a norm called {name}")
     NORMS[name] = options
+
+
+# Each is told of a norm that a config names and that is not in NORMS, and may `register` it.
+FINDERS: list[Callable[[str], None]] = []
+
+
+def find(name: str) -> None:
+    for finder in FINDERS:
+        finder(name)
