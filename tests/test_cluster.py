@@ -187,3 +187,20 @@ def test_without_dask_the_extra_is_named(bnbench, tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:8786")
     assert result.exit_code == 2 and "--cluster needs Dask: pip install -e '.[cluster]'" in result.stderr
+
+
+def test_a_norm_of_ones_own_travels_with_its_runs(start, tiny, tmp_path, bnbench):
+    """To workers that have no file of it, and to the same bytes as here."""
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from torch import nn\n\n\nclass Half(nn.Module):\n"
+        "    def __init__(self, num_features, spatial=(), *, factor: float = 0.5):\n"
+        "        super().__init__()\n        self.factor = factor\n\n"
+        "    def forward(self, x):\n        return x * self.factor\n"
+    )
+    arguments = (tiny, "--norms", path, "--set", "norm={type: half, factor: 0.25}", "--name", "mine")
+    command = start(workers=1).run(*arguments, "--out", tmp_path / "there", "--quiet", cwd=tmp_path)
+    _, errors = command.communicate(timeout=120)
+    assert command.returncode == 0, errors
+    assert bnbench("run", *arguments, "--out", tmp_path / "here").exit_code == 0
+    assert not same(tmp_path / "here/mine/seed-0", tmp_path / "there/mine/seed-0")

@@ -407,3 +407,79 @@ def test_a_norm_may_refuse_images_or_vectors_but_not_both(bnbench, own):
 )
 def test_the_type_is_the_snake_case_name(name, type_):
     assert snake_case(name) == type_
+
+
+class Wrong(torch.nn.Module):
+    """Breaks one promise of the contract, by `how`."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how = how
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        y = x * self.weight
+        return {
+            "no gradient of its parameter": x,
+            "no gradient of its input": x.detach() * self.weight,
+            "memory of its input": y if x.is_contiguous() else y + 1,
+        }[self.how]
+
+
+@pytest.mark.parametrize(
+    ("how", "promise", "problem"),
+    [
+        ("no gradient of its parameter", contract.gradients, "weight gets no gradient"),
+        ("no gradient of its input", contract.gradients, "its input gets no gradient"),
+        ("memory of its input", contract.strides, "the same values in another memory layout"),
+    ],
+)
+def test_each_promise_can_be_broken(how, promise, problem):
+    """The others are broken by the files above."""
+    with pytest.raises(contract.Broken, match=problem):
+        promise(lambda: Wrong(how), torch.ones(4, 3))
+
+
+def test_a_killed_run_goes_on_with_the_same_file_only(bnbench, tiny, own, monkeypatch):
+    """It ends as the run that was not stopped."""
+    from bnbench.runs.write import RunWriter
+
+    norm = "{type: counting}"
+    text = """
+    import torch
+    from torch import nn
+
+    class Counting(nn.Module):
+        def __init__(self, num_features, spatial=()):
+            super().__init__()
+            self.register_buffer("steps", torch.zeros(()))
+
+        def forward(self, x):
+            if self.training:
+                self.steps += 1
+            return x / (1 + 0.1 * self.steps.to(x.dtype))
+    """
+    assert train(bnbench, tiny, own(text), "--out", "whole", norm=norm).exit_code == 0
+    add = RunWriter.add
+
+    def killed(self, row, checkpoint):
+        add(self, row, checkpoint)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWriter, "add", killed)
+        stopped = train(bnbench, tiny, own(text), norm=norm)
+    assert stopped.exit_code == 130, stopped.stderr
+    changed = train(bnbench, tiny, own(text + "\n    # changed"), norm=norm)
+    assert changed.exit_code == 3 and "norm.source_sha256 is" in changed.stderr
+    resumed = train(bnbench, tiny, own(text), norm=norm)
+    assert resumed.exit_code == 0 and "resumes after epoch 1/2" in resumed.stderr
+    for name in SAME:
+        assert Path(f"results/mine/seed-0/{name}").read_bytes() == Path(f"whole/mine/seed-0/{name}").read_bytes(), name
+
+
+def test_it_stays_where_mnist5k_stands_in_for_mnist(tiny, own):
+    from bnbench.launch.prepare import on_mnist5k
+
+    (config,) = package.load_config(tiny, set=["norm={type: scale}", "data.dataset=mnist"], norms=own())
+    assert on_mnist5k(config).norm == config.norm
