@@ -20,7 +20,7 @@ class BnbenchError(Exception):
 
 
 class CheckFailed(BnbenchError):
-    """A check, such as one of `bnbench verify`, failed. Its result has been printed."""
+    """A check, such as one of `bnbench verify`, or a norm of the user's own failed. Its result has been printed."""
 
     exit_code = 1
 

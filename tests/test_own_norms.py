@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from conftest import REPOSITORY
 
 import bnbench as package
 from bnbench.config.norms import FINDERS
@@ -483,3 +485,16 @@ def test_it_stays_where_mnist5k_stands_in_for_mnist(tiny, own):
 
     (config,) = package.load_config(tiny, set=["norm={type: scale}", "data.dataset=mnist"], norms=own())
     assert on_mnist5k(config).norm == config.norm
+
+
+def test_the_commands_of_the_documentation_work(bnbench, tmp_path):
+    """From the template to the comparison, as docs/norms.md has it."""
+    section = (REPOSITORY / "docs" / "norms.md").read_text().partition("## Norms of your own\n")[2]
+    commands = section.partition("```sh\n")[2].partition("```")[0].strip().split("\n")
+    (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
+    assert len(commands) == 5
+    for command in commands:
+        name, *arguments = shlex.split(command)
+        result = bnbench(*arguments)
+        assert name == "bnbench" and result.exit_code == 0, result.stderr
+    assert {"mlp_my_norm", "mlp_none", "mlp_layer"} <= set(re.split(r"[\s,]+", result.stdout))
