@@ -19,6 +19,7 @@ from bnbench.config.norms import FINDERS
 from bnbench.config.norms import NORMS as OPTIONS
 from bnbench.errors import ConfigError
 from bnbench.norms import NORMS, contract
+from bnbench.plugins.options import known
 from bnbench.plugins.source import snake_case
 
 SCALE = """
@@ -47,6 +48,7 @@ def shipped():
     assert set(OPTIONS) == options and not FINDERS, "known only while configs are read"
     for name in NORMS.keys() - layers:
         del NORMS[name]
+    known.cache_clear()
 
 
 @pytest.fixture
@@ -103,6 +105,7 @@ def test_a_file_that_changed_is_another_arm(bnbench, tiny, own):
     assert result.exit_code == 2 and "norm.source_sha256: the config is of" in result.stderr
     result = bnbench("run", "results/mine/seed-0/config.yaml")
     assert result.exit_code == 2 and "norm.type: must be one of none, batch" in result.stderr
+    assert "got 'scale'; a norm of your own needs --norms FILE" in result.stderr
     assert Path("results/mine/seed-0/run.json").read_bytes() == before
 
 
@@ -278,6 +281,15 @@ IS_NOT_A_NORM = {
     layer(init="self.linear = nn.Linear(2, 2)"): r"own.py:10: .* draws from the global generator of torch",
     layer("return x + float(numpy.random.default_rng().random())"): r"own.py:10: .* built twice alike, it gives two",
     layer("self.count += 1; return x * self.count"): r"own.py:10: .* its state_dict lacks some of its state",
+    layer(
+        "self.mean = 0.9 * self.mean + (self.w * x).mean(0); return x - self.mean",
+        init="self.register_buffer('mean', torch.zeros(num_features)); self.w = nn.Parameter(torch.ones(num_features))",
+    ): r"own.py:10: .* buffer mean holds the graph of a batch",
+    "from torch import nn\nclass Mine(nn.Linear):\n    def __init__(self, num_features, spatial):\n"
+    "        super().__init__(num_features, 2, bias=False)": r"own.py:3: Mine is not a norm: in training it returns",
+    layer("self.mean = x.detach().mean(0); return x", init="self.register_buffer('mean', torch.zeros(()))"): (
+        r"own.py:10: .* its state_dict does not fit a new layer: size mismatch for mean"
+    ),
     layer(init="raise KeyError('a')"): r"own.py:8: Mine raises KeyError: 'a'",
     "def build(num_features, spatial): return 3\nNORMS = {'mine': build}": r"own.py:1: .* is built as a int, not as an",
 }

@@ -69,7 +69,7 @@ class ByType:
     """Validates a mapping whose `type` names one of `kinds`; that kind decides the other keys.
 
     In the config of a run on disk (`context=READING`), an unregistered type is not an error: the mapping is
-    kept as `unknown`, unless that is None. Elsewhere `find` is called with an unregistered type first, and may
+    kept as `unknown`, unless that is None. `find` is called with an unregistered type first, and may
     add it to `kinds`.
     """
 
@@ -88,7 +88,7 @@ class ByType:
         if "type" not in value:
             raise PydanticCustomError("type_missing", "is required", {"names": ", ".join(self.kinds), "key": "type"})
         kind = value["type"]
-        if self.find and info.context is not READING and isinstance(kind, str) and kind not in self.kinds:
+        if self.find and isinstance(kind, str) and kind not in self.kinds:
             self.find(kind)
         if not isinstance(kind, str) or kind not in self.kinds:
             if self.unknown and info.context is READING:

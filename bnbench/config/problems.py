@@ -89,7 +89,10 @@ def explain(problem: Any, data: Any) -> str:
         choices = [choice.strip("'") for choice in re.split(r", | or ", expected)]
         close = closest(value, choices) if isinstance(value, str) else None
         must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
-        return f"{must}; got {show(value)}{f'; did you mean {close}?' if close else ''}"
+        hint = f"; did you mean {close}?" if close else ""
+        if not close and problem["loc"][-2:] == ("norm", "type"):
+            hint = "; a norm of your own needs --norms FILE"
+        return f"{must}; got {show(value)}{hint}"
     if kind == "no_mapping_with_type" and problem["input"] in context["names"]:
         return f"must be a mapping, as in {{type: {problem['input']}}}; got {given}"
     if kind in _MUST_BE:

@@ -58,7 +58,11 @@ def state(build: Build, x: Tensor) -> None:
     layer, other = build(), build()
     for step in range(3):
         layer(x + step)
-    other.load_state_dict(layer.state_dict())
+    try:
+        other.load_state_dict(layer.state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split()).partition(": ")[2]
+        raise Broken(f"its state_dict does not fit a new layer: {reason}") from None
     for mode in (True, False):
         if not torch.equal(layer.train(mode)(x), other.train(mode)(x)):
             raise Broken("its state_dict lacks some of its state; keep it in buffers, by register_buffer")

@@ -13,7 +13,7 @@ from pydantic.errors import PydanticUserError
 from bnbench.config.base import key_error
 from bnbench.config.norms.base import ActivationNormConfig
 from bnbench.errors import ConfigError
-from bnbench.plugins.source import TYPE, Builder, Source, described
+from bnbench.plugins.source import TYPE, Builder, Source, defined_at, described
 
 SCALARS = (bool, int, float, str, type(None))
 
@@ -74,8 +74,7 @@ def known(source: Source) -> type[OwnNormConfig]:
 def _options(source: Source, build: Builder) -> type[OwnNormConfig]:
     """A config class with the typed keywords of a constructor. Raises ConfigError where one cannot be a key."""
     init = build.__init__ if isinstance(build, type) else build  # type: ignore[misc]
-    line = getattr(getattr(init, "__code__", None), "co_firstlineno", 1)
-    where = f"{source.path}:{line}: {getattr(build, '__name__', source.type)}"
+    where = f"{source.path}:{defined_at(source.path, build)}: {getattr(build, '__name__', source.type)}"
     try:
         parameters = list(inspect.signature(build).parameters.values())
         hints = typing.get_type_hints(init, include_extras=True)

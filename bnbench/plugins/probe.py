@@ -1,6 +1,5 @@
 """A norm of one's own, tried before anything is written: is it a layer that the bench can train?"""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from bnbench.errors import CheckFailed, ConfigError
 from bnbench.models.networks import MODELS
 from bnbench.norms.contract import NEEDED, Broken
 from bnbench.plugins.options import OwnNormConfig
-from bnbench.plugins.source import described, line_of
+from bnbench.plugins.source import defined_at, described, line_of
 
 MOST_IMAGES = 64  # enough for any statistic
 
@@ -54,7 +53,7 @@ def keep(promise: Callable[..., None], norm: OwnNormConfig, shape: Shape, dtype:
         return built.to(dtype=dtype) if isinstance(built, nn.Module) else built
 
     x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(6), dtype=dtype) + 2
-    line = _line(getattr(layer, "forward", layer))
+    line = defined_at(source.path, getattr(layer, "forward", layer), layer)
     try:
         promise(build, x)
     except Broken as broken:
@@ -64,11 +63,6 @@ def keep(promise: Callable[..., None], norm: OwnNormConfig, shape: Shape, dtype:
         if building and isinstance(error, ValueError):
             raise ConfigError(f"{at}: {name} refuses the config: {' '.join(str(error).split())}") from None
         raise CheckFailed(f"{at}: {name} raises {described(error)} for an input of shape {shape}") from None
-
-
-def _line(function: Any) -> int:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code.co_firstlineno if code else 1
 
 
 def _places(config: Config) -> list[tuple[int, Shape]]:

@@ -128,6 +128,16 @@ def line_of(error: BaseException, path: str, otherwise: int = 1) -> int:
     return (lines[-1] if lines else None) or otherwise
 
 
+def defined_at(path: str, *functions: Any) -> int:
+    """The line of the first of the functions and classes that is in the file."""
+    for function in functions:
+        for made_by in (function, getattr(function, "__init__", None)):
+            code = getattr(made_by, "__code__", None)
+            if code is not None and code.co_filename == path:
+                return int(code.co_firstlineno)
+    return 1
+
+
 def described(error: BaseException) -> str:
     text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
     return f"{type(error).__name__}: {text:.300}".rstrip(": ")
