@@ -1,0 +1,65 @@
+"""One's own layer, held against a reference batch norm; what is wrong gets a name.
+
+check(Path("my_norm.py")) → what was found, as `bnbench check --format json` prints it. The file is run in a process
+of its own, with a limit of time. Needs no torch here.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bnbench.errors import CheckFailed, ConfigError
+
+NORMS = ("batch", "layer", "group", "instance", "rms")
+SECONDS = 20.0  # a right layer takes one or two
+START = 60.0  # for the process to start and import torch
+
+
+def check(target: str, against: str = "batch", seconds: float = SECONDS) -> dict[str, Any]:
+    """What was found of the layer in FILE or FILE:NAME.
+
+    Raises ConfigError where it cannot be loaded, CheckFailed where it exceeds the limit or ends the process.
+    """
+    file, name = _split(target)
+    if not file.is_file():
+        raise ConfigError(f"{file}: there is no such file")
+    command = [sys.executable, "-m", "bnbench.check.child", str(file), name, against, str(seconds)]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=START + seconds)
+        except subprocess.TimeoutExpired:
+            output = b'{"time": ""}'
+        finally:
+            with suppress(OSError):  # and what the user's code started
+                os.killpg(process.pid, signal.SIGKILL)
+    found = _read(output)
+    if found is None:
+        raise CheckFailed(f"{target}: ended the process that checked it (exit code {process.returncode})")
+    if "cannot_load" in found:
+        raise ConfigError(found["cannot_load"])
+    if "time" in found:
+        raise CheckFailed(f"{found['time'] or file.name}: takes longer than {seconds:g} s")
+    return found
+
+
+def _split(target: str) -> tuple[Path, str]:
+    """FILE:NAME → both; a file may have a colon in its name too."""
+    file, colon, name = target.rpartition(":")
+    if colon and not Path(target).exists() and name.isidentifier():
+        return Path(file), name
+    return Path(target), ""
+
+
+def _read(output: bytes) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(output)
+    except ValueError:
+        return None
+    return found

@@ -1,0 +1,112 @@
+"""The process in which the user's code runs: `python -m bnbench.check.child FILE NAME NORM SECONDS`.
+
+It writes one JSON object to stdout. What the user's code prints goes into that object.
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+MAX_PRINTED = 10_000  # characters
+
+
+class TimeIsUp(BaseException):
+    """No `except Exception` of the user's catches it."""
+
+
+class _Printed(io.StringIO):
+    """Keeps the first characters and drops the rest."""
+
+    def write(self, text: str) -> int:
+        room = MAX_PRINTED - self.tell()
+        super().write(text[: max(room, 0)])
+        return len(text)
+
+
+def main(arguments: list[str]) -> None:
+    path, name, norm, seconds = Path(arguments[0]).resolve(), arguments[1] or None, arguments[2], float(arguments[3])
+    answer = os.fdopen(os.dup(1), "w")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    printed = sys.stdout = sys.stderr = _Printed()
+    result = _check(path, name, norm, seconds)
+    result["printed"] = printed.getvalue()
+    with answer:
+        json.dump(result, answer)
+    answer.close()
+    os._exit(0)  # threads that the user's code started do not hold it
+
+
+def _check(path: Path, name: str | None, norm: str, seconds: float) -> dict[str, Any]:
+    import torch
+
+    from bnbench.check.load import CannotLoad, load
+    from bnbench.check.words import Report
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _ring)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        found, form = load(path, name)
+        report = Report(f"{path.name}:{found.__name__}", norm)
+        _observe_and_diagnose(found, form, path, norm, report)
+        return report.as_json()
+    except CannotLoad as error:
+        return {"cannot_load": str(error)}
+    except TimeIsUp as error:
+        return {"time": _line(error, path)}
+    finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _ring(_: int, __: FrameType | None) -> None:
+    raise TimeIsUp
+
+
+def _line(error: BaseException, path: Path) -> str:
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    return f"{path.name}:{lines[-1]}" if lines else path.name
+
+
+def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: Any) -> None:
+    from bnbench.check.diagnose import diagnose
+    from bnbench.check.load import CannotLoad, message
+    from bnbench.check.observe import SHAPES, inputs, observe
+    from bnbench.check.subjects import factory
+
+    failed: dict[str, str] = {}
+    judged: list[str] = []
+    for where, shape in SHAPES.items():
+        if norm == "instance" and where == "vectors":
+            continue
+        try:
+            make = factory(found, form, shape, inputs(shape, 0), wide=not judged)
+            seen = observe(make, shape, path)
+        except CannotLoad as error:
+            raise CannotLoad(f"{path.name}: {report.subject.split(':')[1]}: {error}") from None
+        except Exception as error:  # the user's code may raise anything
+            failed[where] = f"{_line(error, path)}: {message(error)}"
+            continue
+        judged.append(where)
+        for note in seen.subject.notes:
+            report.note(note)
+        diagnose(seen, make, norm, where, report)
+    for where, text in failed.items():
+        if judged:
+            report.absent(f"{where} (it raises: {text})")
+        else:
+            report.mistake("raises", where, text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
