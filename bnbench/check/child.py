@@ -79,21 +79,29 @@ def _line(error: BaseException, path: Path) -> str:
 
 
 def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: Any) -> None:
+    import torch
+
     from bnbench.check.diagnose import diagnose
     from bnbench.check.load import CannotLoad, message
     from bnbench.check.observe import SHAPES, inputs, observe
-    from bnbench.check.subjects import factory
+    from bnbench.check.subjects import WrongOutput, factory
 
     failed: dict[str, str] = {}
     judged: list[str] = []
     for where, shape in SHAPES.items():
-        if norm == "instance" and where == "vectors":
+        other = {"vectors": "2d", "images": "1d"}[where]  # a name like BatchNorm1d says what it is for
+        if other in found.__name__.lower() or (norm == "instance" and where == "vectors"):
             continue
         try:
             make = factory(found, form, shape, inputs(shape, 0), wide=not judged)
             seen = observe(make, shape, path)
+            if seen.y.shape != torch.Size(shape):
+                raise WrongOutput(f"the output has the shape {tuple(seen.y.shape)} for an input of {shape}")
         except CannotLoad as error:
             raise CannotLoad(f"{path.name}: {report.subject.split(':')[1]}: {error}") from None
+        except WrongOutput as error:
+            failed[where] = str(error)
+            continue
         except Exception as error:  # the user's code may raise anything
             failed[where] = f"{_line(error, path)}: {message(error)}"
             continue
@@ -103,9 +111,9 @@ def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: 
         diagnose(seen, make, norm, where, report)
     for where, text in failed.items():
         if judged:
-            report.absent(f"{where} (it raises: {text})")
+            report.absent(f"{where} ({text})")
         else:
-            report.mistake("raises", where, text)
+            report.mistake("raises" if "Error" in text else "output", where, text)
 
 
 if __name__ == "__main__":

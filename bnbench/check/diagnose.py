@@ -28,9 +28,6 @@ CONSTANTS: dict[Literal["nothing", "variance", "mean", "both"], str] = {
 
 def diagnose(seen: Observed, make: Factory, norm: Norm, where: str, report: Report) -> None:
     """Add to the report what was found of one layer, for vectors or for images."""
-    if seen.y.shape != torch.Size(seen.shape):
-        report.mistake("shape", where, f"{tuple(seen.y.shape)} for an input of {seen.shape}")
-        return
     if seen.in_place:
         report.mistake("in place", where, seen.in_place)
     if seen.drew:
@@ -177,7 +174,7 @@ def _evaluation(seen: Observed, norm: Norm, variant: Variant | None, eps: float,
             report.absent("running statistics")
             report.note("without running statistics, evaluation uses the batch's, as track_running_stats=False does")
         elif norm == "batch" and isinstance(seen.subject, Layer):
-            report.absent("running statistics")
+            report.absent("evaluation (no running statistics are found; call them running_mean and running_var)")
         return
     if batch:
         report.mistake("evaluates the batch", where)
@@ -224,7 +221,8 @@ def _by_running(
                     if name != "eval by the deviation":
                         report.mistake(name, where, "in evaluation")
                 report.part("evaluation", where, 0.0 if known else 1.0)
-                _alone(seen, y, where, report)
+                if not known:
+                    _alone(seen, y, where, report)
                 return
     report.unknown("evaluation output", where, y, gamma * ways[""] + beta)
 

@@ -128,7 +128,9 @@ def _switches(norm: Norm, dims: int) -> Iterator[list[tuple[str, dict[str, Any]]
                 axes.append((name, {"mean_over": over}))
                 if norm != "rms":
                     axes.append((name, {"mean_over": over, "around": "that mean"}))
-                axes.append((name if name == "wrong axis" else "one variance", {"var_over": over}))
+                name = name if name == "wrong axis" else "one variance"
+                axes.append((name, {"var_over": over}))
+                axes.append((name, {"var_over": over, "around": "that mean"}))
     yield axes
 
 

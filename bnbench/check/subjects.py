@@ -79,8 +79,10 @@ class Layer(Subject):
         for kind in ("gamma", "beta"):
             given = [v for k, v in [*named, *loose] if k.lower() in ROLES[kind]]
             setattr(self, kind, given[0] if given else None)
-        if self.gamma is None and self.beta is None and len(named) == 2:
-            self.gamma, self.beta = named[0][1], named[1][1]
+        rest = [p for _, p in named if p is not self.gamma and p is not self.beta]
+        if len(named) == 2 and rest:  # of other names: γ first, or what the other is not
+            self.gamma = rest.pop(0) if self.gamma is None else self.gamma
+            self.beta = rest.pop(0) if self.beta is None else self.beta
 
     def train(self, x: Tensor) -> Tensor:
         assert self.layer is not None
@@ -107,6 +109,10 @@ class Layer(Subject):
             marked = [n for n in names if any(w in n.lower() for w in ("run", "mov", "ema", "pop", "glob", "exp"))]
             for name in (marked or names)[:1]:
                 found[kind] = self._state()[name]
+        if not found:  # of other names: two tensors of C numbers are mean and variance
+            sized = [v for v in self._state().values() if isinstance(v, Tensor) and v.numel() == self.channels]
+            if len(sized) == 2:
+                return dict(zip(("mean", "var"), sized, strict=True))
         return found
 
     def names(self) -> list[str]:

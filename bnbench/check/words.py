@@ -88,6 +88,7 @@ SENTENCES = {
     ),
     "draws": ("it draws from a global generator", "Give it a torch.Generator of its own; else it changes other draws."),
     "raises": ("it raises", ""),
+    "output": ("it returns no output of the right kind", "A norm returns a tensor of its input's shape."),
     "running shape": ("the running statistics have the wrong shape", "There is one mean and one variance a channel."),
     "one never updated": ("one of the running statistics is never updated", "Update both in each training step."),
     "two weights": ("the mean and the variance have different weights", "Use the same momentum for both."),
