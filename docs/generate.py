@@ -8,6 +8,7 @@ code does not say stands in the tables below. A key, norm or column without a de
 """
 
 import argparse
+import contextlib
 import io
 import json
 import re
@@ -22,6 +23,8 @@ from rich.console import Console
 
 from bnbench.analysis.arms import Runs, collect
 from bnbench.analysis.compare import Question, Row, Table, compare
+from bnbench.check.table import print_report
+from bnbench.check.words import SENTENCES
 from bnbench.cli import app
 from bnbench.config import experiment
 from bnbench.config.catalog import DATASETS
@@ -36,6 +39,7 @@ REPOSITORY = Path(__file__).parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 REFERENCE = REPOSITORY / "results" / "reference"
 NORM_RUNS = REPOSITORY / "results" / "norms"
+CHECK_EXAMPLES = REPOSITORY / "tests" / "check_examples"
 
 KEYS = {
     "name": "The run's folder below the results folder. Default: the name of the file, without `.yaml`.",
@@ -491,6 +495,51 @@ def sample() -> Iterator[str]:
     yield "```"
 
 
+# Layers of one's own.
+
+
+@cache
+def checked(path: Path) -> dict[str, Any]:
+    """What `bnbench check` finds, without a process for each file."""
+    from bnbench.check.child import _check
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return {"printed": "", **_check(path, None, "batch", 60.0)}
+
+
+def check_sample() -> Iterator[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=110, color_system=None, markup=False)
+    print_report(checked(CHECK_EXAMPLES / "wrong" / "std_as_var.py"), console)
+    yield from ["```console", "$ bnbench check std_as_var.py", *out.getvalue().rstrip().split("\n"), "```"]
+
+
+def confusion() -> Iterator[str]:
+    """Each mistake: how many files have it, and in how many it is named."""
+    true, named = {}, {}
+    for path in sorted(CHECK_EXAMPLES.glob("*/*.py")):
+        expected = re.match(r"# (?:held out; )?expect: (.+)", path.read_text())
+        true[path] = set(expected[1].split(", ")) if expected else set()
+        report = checked(path)
+        named[path] = {one["name"] for one in report["mistakes"]} | ({"unexplained"} if report["differs"] else set())
+    rows = []
+    for name, (sentence, _) in SENTENCES.items():
+        having = [path for path in true if name in true[path]]
+        elsewhere = sum(name in named[path] for path in true if path not in having)
+        found = sum(name in named[path] for path in having)
+        if having or elsewhere:
+            rows.append([sentence, str(len(having)), str(found), str(len(having) - found), str(elsewhere)])
+    unexplained = sum("unexplained" in names for names in named.values())
+    rows.append(["a difference without a name", "0", "0", "0", str(unexplained)])
+    yield from table(("mistake", "files with it", "named", "missed", "elsewhere"), rows, right=range(1, 5))
+    wrong = [path for path in true if true[path]]
+    right = [path for path in true if not true[path]]
+    exact = sum(true[path] == named[path] for path in wrong)
+    accused = sum(bool(named[path]) for path in right)
+    yield from ["", f"{exact} of {len(wrong)} wrong layers got exactly their mistakes. {accused} of {len(right)} right"
+                " layers were accused."]  # fmt: skip
+
+
 def picture(name: str, file: str, up: str = "") -> Iterator[str]:
     """A tracked picture, with its numbers in words."""
     (whole,) = tables(REFERENCE, "mlp*", Question())
@@ -504,6 +553,8 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "README sample": sample,
     "README picture": lambda: picture("valid_accuracy-by-epoch", "mlp-accuracy.svg"),
     "cli cli": cli,
+    "check sample": check_sample,
+    "check confusion": confusion,
     "configuration config": config,
     "configuration datasets": dataset_table,
     "norms norms": norm_table,

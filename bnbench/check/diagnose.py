@@ -147,6 +147,23 @@ def _double(make: Factory, seen: Observed, variant: Variant, eps: float, where: 
             report.mistake("dtype", where, f"{str(y.dtype)[6:]} for {str(dtype)[6:]}")
             return
     report.part("float32 and float64", where, 1.0)
+    if isinstance(seen.subject, Layer):
+        _half(make, seen, report)
+
+
+def _half(make: Factory, seen: Observed, report: Report) -> None:
+    """Half precision is a note: most layers are never used in it."""
+    for dtype in (torch.float16, torch.bfloat16):
+        name, fresh, x = str(dtype)[6:], make(seen.shape, dtype), inputs(seen.shape, 0, dtype)
+        try:
+            y = fresh.train(x.clone())
+        except Exception as problem:  # the user's code may raise anything
+            report.note(f"in {name} it raises {type(problem).__name__}")
+            continue
+        if y.dtype != dtype:
+            report.note(f"in {name} its output is {str(y.dtype)[6:]}")
+        elif not bool(y.isfinite().all()):
+            report.note(f"in {name} its output is not finite")
 
 
 def _evaluation(seen: Observed, norm: Norm, variant: Variant | None, eps: float, where: str, report: Report) -> None:

@@ -16,7 +16,8 @@ def print_report(report: dict[str, Any], console: Console) -> None:
 
     line(f"{report['subject']}, against {report['against']} norm: {'right' if report['right'] else 'wrong'}")
     for mistake in report["mistakes"]:
-        sentence = mistake["sentence"][0].upper() + mistake["sentence"][1:]
+        first, rest = mistake["sentence"][0], mistake["sentence"][1:]
+        sentence = (first.upper() if first.isascii() else first) + rest  # ε stays ε
         detail = f" ({mistake['detail']})" if mistake["detail"] else ""
         line(f"  ✗ {sentence}{detail}. [{', '.join(mistake['where'])}]")
         if mistake["repair"]:
