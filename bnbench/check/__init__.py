@@ -28,7 +28,7 @@ def check(target: str, against: str = "batch", seconds: float = SECONDS) -> dict
     file, name = _split(target)
     if not file.is_file():
         raise ConfigError(f"{file}: there is no such file")
-    command = [sys.executable, "-m", "bnbench.check.child", str(file), name, against, str(seconds)]
+    command = [sys.executable, "-P", "-m", "bnbench.check.child", str(file), name, against, str(seconds)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:

@@ -32,6 +32,7 @@ class _Printed(io.StringIO):
 
 def main(arguments: list[str]) -> None:
     path, name, norm, seconds = Path(arguments[0]).resolve(), arguments[1] or None, arguments[2], float(arguments[3])
+    sys.dont_write_bytecode = True  # nothing is written beside the user's file
     answer = os.fdopen(os.dup(1), "w")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)

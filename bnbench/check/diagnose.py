@@ -64,9 +64,23 @@ def _output(seen: Observed, norm: Norm, where: str, report: Report) -> tuple[Var
                         report.convention(f"ε is {eps:g}; PyTorch's is 1e-05")
                     report.part("training output", where, 0.0 if variant.mistakes else 1.0)
                     return variant, eps
+    if _by_running_in_training(seen, own or USUAL_EPS):
+        report.mistake("trains on running", where)
+        return None, own or USUAL_EPS
     expected = normalize(x, seen.gamma, seen.beta, own or USUAL_EPS, right(norm, dims))
     report.unknown("training output", where, seen.y, expected)
     return None, own or USUAL_EPS
+
+
+def _by_running_in_training(seen: Observed, eps: float) -> bool:
+    """Whether the first training output is by the running statistics, as they were before or after it."""
+    view = (1, -1, *[1] * (len(seen.shape) - 2))
+    for stats in seen.running[:2]:
+        if {"mean", "var"} <= stats.keys() and all(s.numel() == seen.shape[1] for s in stats.values()):
+            x_hat = (seen.batches[0].double() - stats["mean"].view(view)) / (stats["var"].view(view) + eps).sqrt()
+            if error(seen.y, seen.gamma * x_hat + seen.beta) < CLOSE:
+                return True
+    return False
 
 
 def _axes(variant: Variant) -> str:

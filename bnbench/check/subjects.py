@@ -17,6 +17,8 @@ DIMS_NAMES = {"num_dims", "dims", "ndim", "n_dims", "ndims"}
 SPATIAL_NAMES = {"spatial", "spatial_size", "image_size"}
 SHAPE_NAMES = {"normalized_shape", "shape", "size"}
 
+USUAL = {"eps": 1e-5, "epsilon": 1e-5, "momentum": 0.1}  # for a constructor without defaults
+
 
 class WrongOutput(Exception):
     """What comes back is no tensor of the right kind; the message says what it is."""
@@ -150,6 +152,8 @@ def _arguments(cls: Callable[..., nn.Module], shape: tuple[int, ...]) -> dict[st
             given[name] = len(shape)
         elif low in SHAPE_NAMES and name in needed:
             given[name] = shape[1] if len(shape) == 2 else tuple(shape[1:])
+        elif name in needed and low in USUAL:
+            given[name] = USUAL[low]
         elif name in needed and (number == 0 or role(name) is None):
             if shape[1] in given.values():
                 raise CannotLoad(f"its constructor needs {', '.join(needed)}; give all but the first a default")

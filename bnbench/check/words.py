@@ -31,6 +31,10 @@ SENTENCES = {
         "evaluation still uses the batch's statistics",
         "After model.eval(), self.training is False: use the running statistics then.",
     ),
+    "trains on running": (
+        "training uses the running statistics, not the batch's",
+        "While self.training is True, normalize by the mean and variance of the batch.",
+    ),
     "swapped": ("γ and β are swapped", "y = gamma * x_hat + beta."),
     "not the root": ("divided by the variance, not its root", "Divide by sqrt(var + eps)."),
     "never updated": (
