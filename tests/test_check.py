@@ -142,6 +142,10 @@ BAD = {
     "two norms": (HEAD + (LAYER + LAYER.replace("Norm(", "Other(")).format(body=GOOD), 2, "choose one, as in my_norm"),
     "another signature": ("def bn(x, eps, gamma):\n    return x\n", 2, "def batch_norm_1d(x, gamma, beta, is_training"),
     "raises": (HEAD + LAYER.format(body="raise KeyError('a\\nb')"), 1, "my_norm.py:9: KeyError"),
+    "raises in evaluation": (
+        HEAD + LAYER.format(body=f"assert self.training; {GOOD}"), 1, "in evaluation, my_norm.py:9: AssertionError"),
+    "raises for large numbers": (
+        HEAD + LAYER.format(body=f"assert x.max() < 500; {GOOD}"), 1, "my_norm.py:9: AssertionError"),
     "another shape": (HEAD + LAYER.format(body="return x[:1]"), 1, "the shape (1, 6) for an input of (12, 6)"),
     "another dtype": (HEAD + LAYER.format(body=f"x = x.float(); {GOOD}"), 1, "float32 for float64"),
     "nothing": (HEAD + LAYER.format(body="pass"), 1, "nothing (None), not a tensor"),

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 import warnings
 from pathlib import Path
 from types import FrameType
@@ -48,7 +47,7 @@ def main(arguments: list[str]) -> None:
 def _check(path: Path, name: str | None, norm: str, seconds: float) -> dict[str, Any]:
     import torch
 
-    from bnbench.check.load import CannotLoad, load
+    from bnbench.check.load import CannotLoad, load, place
     from bnbench.check.words import Report
 
     torch.set_num_threads(1)
@@ -64,7 +63,7 @@ def _check(path: Path, name: str | None, norm: str, seconds: float) -> dict[str,
     except CannotLoad as error:
         return {"cannot_load": str(error)}
     except TimeIsUp as error:
-        return {"time": _line(error, path)}
+        return {"time": place(error, path)}
     finally:
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -74,16 +73,11 @@ def _ring(_: int, __: FrameType | None) -> None:
     raise TimeIsUp
 
 
-def _line(error: BaseException, path: Path) -> str:
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-    return f"{path.name}:{lines[-1]}" if lines else path.name
-
-
 def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: Any) -> None:
     import torch
 
     from bnbench.check.diagnose import diagnose
-    from bnbench.check.load import CannotLoad, message
+    from bnbench.check.load import CannotLoad, message, place
     from bnbench.check.observe import SHAPES, inputs, observe
     from bnbench.check.subjects import WrongOutput, factory
 
@@ -104,12 +98,15 @@ def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: 
             failed[where] = str(error)
             continue
         except Exception as error:  # the user's code may raise anything
-            failed[where] = f"{_line(error, path)}: {message(error)}"
+            failed[where] = f"{place(error, path)}: {message(error)}"
             continue
         judged.append(where)
         for note in seen.subject.notes:
             report.note(note)
-        diagnose(seen, make, norm, where, report)
+        try:
+            diagnose(seen, make, norm, where, report)
+        except Exception as error:  # with other numbers or dtypes than before
+            report.mistake("raises", where, f"{place(error, path)}: {message(error)}")
     for where, text in failed.items():
         if judged:
             report.absent(f"{where} ({text})")

@@ -185,7 +185,7 @@ def _evaluation(seen: Observed, norm: Norm, variant: Variant | None, eps: float,
         report.absent("evaluation")
         return
     if seen.eval_error is not None:
-        report.failed(seen.eval_error, where, "in evaluation")
+        report.mistake("raises", where, f"in evaluation, {seen.eval_error}")
         return
     x, y = seen.x_eval, seen.y_eval
     assert x is not None and y is not None
@@ -261,7 +261,7 @@ def _by_running(
 def _alone(seen: Observed, y: Tensor, where: str, report: Report) -> None:
     """Evaluation of one image alone; where evaluation changes the statistics, it cannot be the same."""
     if seen.one_error is not None:
-        report.failed(seen.one_error, where, "in evaluation of one image alone")
+        report.mistake("raises", where, f"for one image alone in evaluation, {seen.one_error}")
     elif seen.one is not None and not seen.changed_in_eval and error(seen.one, y[:1]) > CLOSE:
         report.unknown("evaluation of one image alone", where, seen.one, y[:1])
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bnbench.check.load import message, place
 from bnbench.check.subjects import Factory, Layer, Subject
 
 STEPS = 20
@@ -37,9 +38,9 @@ class Observed:
     graph: list[str] = field(default_factory=list)  # running statistics that keep the batch's graph
     x_eval: Tensor | None = None
     y_eval: Tensor | None = None
-    eval_error: BaseException | None = None
+    eval_error: str | None = None
     one: Tensor | None = None  # the first image of x_eval alone
-    one_error: BaseException | None = None
+    one_error: str | None = None
     changed_in_eval: bool = False
     in_place: str | None = None  # the line
     drew: tuple[str, str] | None = None  # whose generator, and the line
@@ -101,7 +102,7 @@ def observe(make: Factory, shape: tuple[int, ...], path: Path) -> Observed:
         subject.train(batches[step % 4].clone())
         seen.running.append(subject.running())
     if subject.evaluates:
-        _evaluate(seen)
+        _evaluate(seen, path)
     return seen
 
 
@@ -116,13 +117,13 @@ def _gradients(subject: Subject, leaf: Tensor, y: Tensor, weights: Tensor) -> di
 
 
 @torch.no_grad()
-def _evaluate(seen: Observed) -> None:
+def _evaluate(seen: Observed, path: Path) -> None:
     subject, x = seen.subject, inputs(seen.shape, 77)
     before = subject.running()
     try:
         y = subject.evaluate(x.clone())
     except Exception as error:  # the user's code may raise anything
-        seen.eval_error = error
+        seen.eval_error = f"{place(error, path)}: {message(error)}"
         return
     after = subject.running()
     seen.x_eval, seen.y_eval = x, y.double()
@@ -130,7 +131,7 @@ def _evaluate(seen: Observed) -> None:
     try:
         seen.one = subject.evaluate(x[:1].clone()).double()
     except Exception as error:
-        seen.one_error = error
+        seen.one_error = f"{place(error, path)}: {message(error)}"
 
 
 def _generators() -> tuple[Any, ...]:

@@ -146,12 +146,6 @@ class Report:
         if where not in entry["where"]:
             entry["where"].append(where)
 
-    def failed(self, error: BaseException, where: str, when: str) -> None:
-        """It raised; `place` was noted where the error was caught."""
-        place = getattr(error, "bnbench_place", "")
-        text = " ".join(str(error).split())[:200]
-        self.mistake("raises", where, f"{place}{type(error).__name__}: {text} ({where} {when})".strip())
-
     def unknown(self, part: str, where: str, found: Tensor, expected: Tensor) -> None:
         """The part differs, and no known mistake explains it: the first values."""
         if not AXES & self.mistakes.keys():
