@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_verify_mutants import MUTANTS
 
+from bnbench import norms
 from bnbench.check import child
 from bnbench.check.words import SENTENCES
 
@@ -60,6 +62,37 @@ def test_none_that_is_right_is_accused(path):
     report = judge(path)
     assert report["right"] and not report["mistakes"] and not report["differs"]
     assert any("training output" in part for part in report["parts"])
+
+
+# The mutants of verify → what check calls them.
+MUTANT_NAMES = {
+    "biased where unbiased belongs": "biased",
+    "unbiased where biased belongs": "unbiased output",
+    "momentum swapped": "two weights",  # the mean's alone
+    "eps outside the root": "eps outside",
+    "eps left out": "no eps",
+    "eps left out of the evaluation": "no eps",
+    "evaluation by the batch": "evaluates the batch",
+    "evaluation changes the averages": "changes in evaluation",
+    "no gradient through the variance": "no variance gradient",
+    "no gradient through the mean": "no mean gradient",
+    "buffers not saved": "no buffers",
+    "buffers are plain attributes": "no buffers",
+    "the averages keep the graph": "graph",
+    "channel axis wrong": "raises",  # its own code refuses such statistics
+    "E[x²] - E[x]²": "large mean",
+    "the mean is not subtracted": "not centered",
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANT_NAMES)
+def test_the_mutants_of_verify_are_named(mutant, tmp_path):
+    module, old, new, *_ = MUTANTS[mutant]
+    source = (Path(norms.__file__).parent / f"{module}.py").read_text()
+    assert old in source
+    path = tmp_path / "mutant.py"
+    path.write_text(source.replace(old, new))
+    assert MUTANT_NAMES[mutant] in mistakes(judge(path))
 
 
 def test_there_are_enough_examples_and_they_show_the_mistakes_that_people_ask_about():

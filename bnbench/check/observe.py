@@ -14,7 +14,7 @@ from torch import Tensor
 from bnbench.check.load import message, place
 from bnbench.check.subjects import Factory, Layer, Subject
 
-STEPS = 20
+STEPS = 100
 # Distinct sizes, so that a wrong axis shows; two groups of three channels.
 SHAPES = {"vectors": (12, 6), "images": (7, 6, 3, 4)}
 # The second smallest deviation is small beside √ε, so that the place of ε shows.
