@@ -30,8 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mnist-dir", type=Path, help="a data folder with the four original files in MNIST/raw: runs full_mnist tests"
     )
 
+    parser.addoption("--slow", action="store_true", help="also run the tests that take long, as .ci/full does")
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if "slow" in item.keywords]
+        items[:] = [item for item in items if "slow" not in item.keywords]
+        config.hook.pytest_deselected(items=slow)
     if config.getoption("--mnist-dir") is None:
         for item in items:
             if "full_mnist" in item.keywords:

@@ -85,6 +85,7 @@ MUTANT_NAMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANT_NAMES)
 def test_the_mutants_of_verify_are_named(mutant, tmp_path):
     module, old, new, *_ = MUTANTS[mutant]

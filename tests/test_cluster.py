@@ -112,6 +112,7 @@ def test_the_same_bytes_and_a_dead_worker_costs_nothing(start, bnbench, tiny, tm
     assert stdout.count("already complete") == 4 and process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_workers_with_it_fails_when_it_has_had_a_second_chance(start, tiny, tmp_path):
     """Dask gives up on all runs of a worker that dies too often; each is asked for again, alone."""
     cluster = start(workers=1, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")

@@ -304,7 +304,7 @@ def test_workers_that_have_no_run_yet_end_with_their_parent_too(tiny, tmp_path, 
 
 
 def test_a_dead_worker_fails_only_its_run(tiny, tmp_path, data_folder):
-    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=300) as process:
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=120) as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=120)
@@ -313,7 +313,7 @@ def test_a_dead_worker_fails_only_its_run(tiny, tmp_path, data_folder):
     assert "1 of 4 runs failed:" in stderr
     assert stderr.count("its process was killed, by hand or for want of memory; fewer --jobs need less") == 2
     assert "resumes after epoch" not in stderr  # the other run goes on undisturbed
-    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=300) as process:
+    with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", epochs=120) as process:
         stdout, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and stdout.count("already complete") == 3
 
@@ -371,12 +371,12 @@ def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_pa
 
 def test_force_trains_again_where_a_worker_has_died(tiny, tmp_path, data_folder):
     options = ("--seeds", "0..2", "--jobs", "2", "--force")
-    with command(tiny, tmp_path, data_folder, *options, epochs=300) as process:
+    with command(tiny, tmp_path, data_folder, *options, epochs=120) as process:
         wait_for_epochs(process, {"long seed 0", "long seed 1"})
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
         _, stderr = process.communicate(timeout=120)
     assert process.returncode == 3 and "1 of 3 runs failed" in stderr
-    with command(tiny, tmp_path, data_folder, *options, epochs=300) as process:
+    with command(tiny, tmp_path, data_folder, *options, epochs=120) as process:
         stdout, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and stdout.count("valid accuracy") == 3 and "already" not in stdout
 

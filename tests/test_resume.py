@@ -339,13 +339,13 @@ def test_unforeseen_failures_of_a_run_are_its_own(bnbench, tiny, tmp_path, monke
 
 def test_kills_at_random_moments_lose_nothing():
     """A few kills; `python benchmarks/kills.py` does 200."""
-    command = [sys.executable, "benchmarks/kills.py", "--kills", "8", "--with-workers", "1"]
+    command = [sys.executable, "benchmarks/kills.py", "--kills", "4", "--with-workers", "1"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_commands_at_once_lose_nothing():
     """A few rounds; `python benchmarks/simultaneous.py` does 20."""
-    command = [sys.executable, "benchmarks/simultaneous.py", "--rounds", "2"]
+    command = [sys.executable, "benchmarks/simultaneous.py", "--rounds", "1"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

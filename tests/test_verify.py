@@ -197,7 +197,9 @@ def test_leaving_the_thread_count_alone(bnbench):
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("columns", [100, 80, 40])
+@pytest.mark.parametrize(
+    "columns", [pytest.param(100, marks=pytest.mark.slow), 80, pytest.param(40, marks=pytest.mark.slow)]
+)
 def test_it_is_readable_on_a_terminal_of_any_width(columns):
     parent, child = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "NO_COLOR": "1"}

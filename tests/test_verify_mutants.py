@@ -221,6 +221,7 @@ def test_without_a_mutant_it_passes(norm, check, verified):
     assert found and all(row.passed for row in found)
 
 
+@pytest.mark.slow
 def test_a_wrong_sum_over_processes_is_caught(tmp_path, monkeypatch):
     """The two processes run another copy of the package: there, every process counts alike."""
     shutil.copytree(Path(bnbench.__file__).parent, tmp_path / "bnbench")
