@@ -130,7 +130,9 @@ def test_ctrl_c_while_torch_is_imported(tiny):
     command = [sys.executable, "-m", "bnbench", "run", str(tiny), "--quiet", "--set", "train.epochs=10000"]
     for moment in (1.0, 1.5, 2.5):
         start = [*heeding, repr((sys.executable, command))]
-        with subprocess.Popen(start, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        with subprocess.Popen(
+            start, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=tiny.parent
+        ) as process:
             time.sleep(moment)
             process.send_signal(signal.SIGINT)
             try:
