@@ -17,16 +17,19 @@ def check(
         typer.Option(metavar="NORM", help="batch, layer, group, instance or rms."),
     ] = "batch",
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Stop the code after so long.")
+        float, typer.Option(metavar="SECONDS", min=0.1, max=3600, help="Stop the code after this time.")
     ] = 20.0,
     form: TextOrJson = "table",
 ) -> None:
     """Check the layer in FILE against a reference, and say in words what is wrong.
 
-    FILE is a Python file, or FILE:NAME for one of several layers in it. It has a
-    torch.nn.Module, or a function with the signature of batch_norm_1d or bn_process.
-    Exits with 1 if it is wrong, raises or takes too long, and with 2 if there is
-    nothing to check. The file is run, with your rights: check only code that you trust.
+    FILE is a Python file. It defines a torch.nn.Module, or a function with the
+    signature of batch_norm_1d or bn_process. If it defines several layers, write
+    FILE:NAME to choose one.
+
+    The exit code is 1 if the layer is wrong, raises or takes too long, and 2 if
+    there is nothing to check. The code in FILE runs with your rights: check only
+    code that you trust.
 
     \b
     Examples:

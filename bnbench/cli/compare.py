@@ -17,7 +17,7 @@ def compare(
     metric: Metric = "valid_accuracy",
     at: At = "final",
     target: Annotated[
-        float | None, typer.Option(metavar="0.97", help="Add when each arm first reached this value.")
+        float | None, typer.Option(metavar="0.97", help="Add the epoch at which each arm first reached this value.")
     ] = None,
     early: Annotated[
         int | None,
@@ -33,20 +33,24 @@ def compare(
     only_changed: Annotated[
         bool, typer.Option("--only-changed/--all-config", help="Show the settings that differ, or all of them.")
     ] = True,
-    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Best first; -COLUMN for worst first.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Sort by COLUMN, best first; by -COLUMN, worst first.")
+    ] = None,
     top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show the first N arms of each baseline.")] = None,
     form: Annotated[
         Literal["table", "markdown", "csv", "json", "latex"],
         typer.Option("--format", metavar="FORMAT", help="table, markdown, csv, json or latex."),
     ] = "table",
     fail_if: Annotated[
-        list[str] | None, typer.Option(metavar="CONDITION", help="Exit with 1 if it holds for any arm; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Exit with 1 if CONDITION holds for any arm; repeatable."),
     ] = None,
 ) -> None:
     """Compare the arms in each PATH: results folders or single runs.
 
-    Runs on different data, or of different length, get tables of their own.
-    Intervals are 95 % intervals over seeds; ~ marks one that covers 0.
+    Runs on different data, or with different numbers of epochs, have separate
+    tables. Intervals are 95 % intervals over seeds. ~ marks a difference whose
+    interval covers 0.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ def diff(
 ) -> None:
     """Show what differs between A and B: config, environment and metrics.
 
-    Each is the folder of one run, or of one arm.
+    A and B are folders. Each holds one run or one arm.
 
     \b
     Examples:

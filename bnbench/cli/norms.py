@@ -15,7 +15,7 @@ app.add_typer(norms_app, name="norms")
 
 @norms_app.command()
 def new(name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)]) -> None:
-    """Write NAME.py, a norm that works, for you to change.
+    """Write NAME.py: a working norm that you can change.
 
     \b
     Examples:
@@ -37,12 +37,13 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)]) -> No
 def test_norms(
     file: Annotated[Path, typer.Argument(metavar="FILE", hidden=True)],
     options: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Give an option of the norm; repeatable.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the norm; repeatable.")
     ] = None,
 ) -> None:
-    """Test what every norm promises on each norm of FILE (Python), for vectors and for images.
+    """Test that each norm in FILE (Python) keeps the promises of every norm.
 
-    Exits with 1 if a promise is not kept, and with 2 if FILE cannot be used.
+    The tests use vectors and images. The exit code is 1 if a promise is not kept,
+    and 2 if FILE cannot be used.
 
     \b
     Examples:

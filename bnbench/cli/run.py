@@ -17,7 +17,9 @@ def run(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable.")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="SEEDS", help="As in 3, 0..9 or 0,2,5.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="Train these seeds, as in 3, 0..9 or 0,2,5.")
+    ] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name the folder of the runs.")] = None,
     norms: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A Python file with norms of your own; configs may name them.")
@@ -25,7 +27,7 @@ def run(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")] = Path("results"),
     data_dir: DataDir = None,
     no_fallback: Annotated[
-        bool, typer.Option("--no-fallback", help="Without MNIST, exit with 4; do not use mnist5k.")
+        bool, typer.Option("--no-fallback", help="If MNIST cannot be downloaded, exit with 4; do not use mnist5k.")
     ] = False,
     jobs: Annotated[
         int | None,
@@ -49,7 +51,7 @@ def run(
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="PyTorch threads per process: overrides the config.")
     ] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="Try it: one epoch on 512 images of mnist5k.")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Try the config: one epoch on 512 images of mnist5k.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Delete existing runs, and train them again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs; train nothing, write nothing.")] = False,

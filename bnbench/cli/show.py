@@ -22,8 +22,8 @@ def show(
 ) -> None:
     """Show PATH: a config file with every default, or the folder of a run.
 
-    A run is shown with its origin, its metrics, and for each norm layer its
-    weights (gamma), biases (beta) and running statistics.
+    For a run, it shows the origin, the metrics, and the weights (gamma), biases
+    (beta) and running statistics of each norm layer.
 
     \b
     Examples:
