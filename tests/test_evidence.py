@@ -136,7 +136,7 @@ def test_a_lost_seed_costs_its_pair_alone_and_is_counted(bnbench, results):
     )
     assert (rows["bn"]["seeds"], rows["bn"]["diverged"], rows["bn"]["pairs"]) == ("4", "1", "4")
     assert (rows["ln"]["seeds"], rows["ln"]["unfinished"]) == ("4", "1")
-    assert "diverged after epoch 3, so in no mean" in result.stderr and "not finished (interrupted)" in result.stderr
+    assert "diverged after epoch 3, so not in any mean" in result.stderr and "not finished (interrupted)" in result.stderr
     out = bnbench("compare", results).stdout
     assert "4 + 1 diverged" in out and "4 + 1 unfinished" in out
     assert "Means exclude diverged runs, so they are too good: bn (4 + 1 diverged)." in out
@@ -190,7 +190,7 @@ def test_no_arm_without_a_norm_is_said(bnbench, tmp_path):
     for arm, norm in (("bn", "batch"), ("ln", "layer")):
         make_run(tmp_path / "r", arm, 0, [0.9], config=make_config(norm))
     out = bnbench("compare", tmp_path / "r").stdout
-    assert "Nothing is compared: no single arm here is without a norm; choose a baseline with --baseline." in out
+    assert "Nothing is compared: there is not exactly one arm without a norm; choose a baseline with --baseline." in out
 
 
 def test_a_baseline_that_diverged_or_stands_elsewhere_is_said(bnbench, results):
@@ -202,7 +202,7 @@ def test_a_baseline_that_diverged_or_stands_elsewhere_is_said(bnbench, results):
     for arm, norm in (("a", "rms"), ("b", "layer")):
         make_run(results / "more", arm, 0, [0.9] * 4, config=make_config(norm))
     out = bnbench("compare", results, "--baseline", "bn").stdout
-    assert "Nothing is compared: bn is not among these." in out
+    assert "Nothing is compared: bn is not an arm in this table." in out
 
 
 def test_the_metric_and_when(bnbench, results):
@@ -491,7 +491,7 @@ def test_where_no_test_can_be_made_it_is_said(bnbench, tmp_path):
         make_run(tmp_path / "r", "plain", seed, [0.90], config=make_config())
         make_run(tmp_path / "r", "bn", seed + 10, [0.91], config=make_config("batch"))
     out = bnbench("compare", tmp_path / "r").stdout
-    assert "No test is possible where every seed gives the same value: bn." in out and "hint" not in out
+    assert "No test is possible if every seed gives the same value: bn." in out and "hint" not in out
 
 
 def test_what_only_other_images_put_in_doubt_is_said_so(bnbench, tmp_path):

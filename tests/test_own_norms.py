@@ -255,7 +255,7 @@ CANNOT_BE_LOADED = {
     layer(parameters="*, a=1.0"): r"own.py:5: Mine: option a has no type; write it as in eps: float = 1e-5",
     layer(parameters="**options"): r"own.py:5: Mine takes \*\*options; name each option",
     layer(parameters="*, a: torch.Tensor = None"): r"own.py:5: Mine: option a has a type that no config has",
-    layer(parameters="*, a: int = 1.5"): r"own.py:5: Mine: the default of option a is none that it may have",
+    layer(parameters="*, a: int = 1.5"): r"own.py:5: Mine: the default of option a is not a value that it may have",
     layer(parameters="*, placement: str = ''"): r"own.py:5: Mine: an option cannot be called placement",
     layer(parameters="*, model_dump: str = ''"): r"own.py:5: Mine: an option cannot be called model_dump",
     layer(parameters="*, a: 'Nothing' = 1"): r"own.py:5: Mine has a type that is not defined: name 'Nothing'",
@@ -313,7 +313,7 @@ def test_a_file_that_is_none_is_one_sentence(bnbench, tiny, tmp_path):
     (tmp_path / "large.py").write_text("#" * 1_000_001)
     for name, problem in {
         "no.py": "no.py: no such file",
-        ".": "is no file of norms: it is not a regular file",
+        ".": "is not a file of norms: it is not a regular file",
         "large.py": "it is larger than 1,000,000 bytes",
         "zeros.py": "zeros.py:1: does not import: SyntaxError",
     }.items():
@@ -388,7 +388,7 @@ def test_the_template_keeps_the_contract_and_trains(bnbench, tiny):
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("batch", "has a norm batch already"), ("My", "'My' is not a norm's name"), ("true", "is not a norm's name"),
-     ("../a", "is not a norm's name"), ("there", "there.py: is there already")],
+     ("../a", "is not a norm's name"), ("there", "there.py: exists already")],
 )  # fmt: skip
 def test_new_refuses(bnbench, tmp_path, name, problem):
     (tmp_path / "there.py").write_text("mine")

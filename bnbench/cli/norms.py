@@ -29,7 +29,7 @@ def new(name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)]) -> No
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfigError(f"{path}: is there already; choose another name") from None
+        raise ConfigError(f"{path}: exists already; choose another name") from None
     typer.echo(clean(f"{path}: a norm to change. Test it: bnbench norms test {path}"))
 
 

@@ -102,7 +102,7 @@ def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], 
         try:
             while left:
                 if not client.ncores():
-                    report(next(iter(left)), Notice("waits, for the cluster has no workers left"))
+                    report(next(iter(left)), Notice("waits, because the cluster has no workers left"))
                     client.wait_for_workers(1)
                 together = [job for job in left.values() if tries[job.number] < TOGETHER]
                 # A run that takes workers with it, and other runs and the data with them, takes no other when alone.
@@ -119,7 +119,7 @@ def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], 
         except OSError:
             raise RunError(
                 f"the scheduler at {address} is gone, with {len(left)} runs left."
-                " When it is back, the same command trains them"
+                " Start the scheduler again, then run the same command again to train them"
             ) from None
 
 
@@ -264,5 +264,5 @@ def _same_versions(there: dict[str, Any]) -> None:
             if found != version(package):
                 raise RunError(
                     f"{place} of the cluster has {package} {found or 'not at all'}, here it is {version(package)};"
-                    " install the same on all, for the numbers depend on it"
+                    " install the same versions on all machines, because the numbers depend on them"
                 )

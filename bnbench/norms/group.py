@@ -78,7 +78,7 @@ class GroupNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         refuse_other_channels(x, self.num_features, "group norm")
         if x.shape[1:].numel() == self.num_groups:
-            raise ValueError(f"group norm needs more than one value a group; got an input of shape {tuple(x.shape)}")
+            raise ValueError(f"group norm needs more than one value per group; got an input of shape {tuple(x.shape)}")
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -137,7 +137,7 @@ class InstanceNorm(nn.InstanceNorm2d):
         refuse_other_channels(x, self.num_features, "instance norm")
         if x.shape[2:].numel() == 1:
             raise ValueError(
-                f"instance norm needs more than one value a channel; got an input of shape {tuple(x.shape)}"
+                f"instance norm needs more than one value per channel; got an input of shape {tuple(x.shape)}"
             )
         if not self.training and self.running_mean is not None and self.running_var is not None:
             mean, var = at_least_float32(self.running_mean), at_least_float32(self.running_var)

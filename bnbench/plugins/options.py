@@ -100,7 +100,7 @@ def _options(source: Source, build: Builder) -> type[OwnNormConfig]:
         wrong = [problem for problem in error.errors(include_url=False) if problem["type"] != "missing"]
         if wrong:
             key = ".".join(map(str, wrong[0]["loc"]))
-            raise ConfigError(f"{where}: the default of option {key} is none that it may have") from None
+            raise ConfigError(f"{where}: the default of option {key} is not a value that it may have") from None
     except (TypeError, PydanticUserError) as error:
         raise ConfigError(f"{where}: its options cannot be read: {described(error)}") from None
     return made

@@ -67,7 +67,7 @@ def in_file(path: Path) -> dict[str, tuple[Source, Builder]]:
         why = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise ConfigError(f"{path}: {why}") from None
     except ValueError as error:
-        raise ConfigError(f"{path}: is no file of norms: it {error}") from None
+        raise ConfigError(f"{path}: is not a file of norms: it {error}") from None
     sha256 = hashlib.sha256(code).hexdigest()
     found = _norms_in(_executed(str(path), code), str(path), code)
     return {name: (Source(name, str(path), sha256, code), build) for name, build in found.items()}
@@ -93,7 +93,7 @@ def in_package(name: str) -> tuple[Source, Builder]:
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{where} does not import: {described(error)}") from None
     if not callable(build):
-        raise ConfigError(f"{where}: {entry.value} is no module class")
+        raise ConfigError(f"{where}: {entry.value} is not a module class")
     return Source(name, str(path), sha256, None, entry.value, package, version), build
 
 

@@ -24,7 +24,7 @@ def _verdicts(table: Table) -> Iterator[str]:
         where = _names(shown[MANY:], lambda row: f"{row.arm.label} ({_where(row, table.question)})", len(shown))
         yield f"Also significant: {where}."
     if untested := [row for row in apart if row.p_holm is None]:
-        yield f"No test is possible where every seed gives the same value: {_names(untested, _label)}."
+        yield f"No test is possible if every seed gives the same value: {_names(untested, _label)}."
     if hints := [row for row in apart if row.p_holm is not None and row not in shown]:
         gaps = _names(hints, lambda row: _gap(row, table.question), 3)
         yield f"Suggestive only, because p > {ALPHA:.2f}{_holm(table)}: {gaps}."
@@ -55,9 +55,9 @@ def _limits(table: Table) -> Iterator[str]:
         yield (
             f"Nothing is compared: no run of {', '.join(sorted(baselines))}, the baseline, is complete."
             if baselines
-            else "Nothing is compared: no single arm here is without a norm; choose a baseline with --baseline."
+            else "Nothing is compared: there is not exactly one arm without a norm; choose a baseline with --baseline."
             if table.question.baseline is None
-            else f"Nothing is compared: {table.question.baseline} is not among these."
+            else f"Nothing is compared: {table.question.baseline} is not an arm in this table."
         )
     yield from _too_few(table)
     values = [row.value.mean for row in table.rows if row.value]
