@@ -136,7 +136,9 @@ def test_a_lost_seed_costs_its_pair_alone_and_is_counted(bnbench, results):
     )
     assert (rows["bn"]["seeds"], rows["bn"]["diverged"], rows["bn"]["pairs"]) == ("4", "1", "4")
     assert (rows["ln"]["seeds"], rows["ln"]["unfinished"]) == ("4", "1")
-    assert "diverged after epoch 3, so not in any mean" in result.stderr and "not finished (interrupted)" in result.stderr
+    assert (
+        "diverged after epoch 3, so not in any mean" in result.stderr and "not finished (interrupted)" in result.stderr
+    )
     out = bnbench("compare", results).stdout
     assert "4 + 1 diverged" in out and "4 + 1 unfinished" in out
     assert "Means exclude diverged runs, so they are too good: bn (4 + 1 diverged)." in out

@@ -119,7 +119,9 @@ def collect(paths: Sequence[Path]) -> Runs:
                 arm.complete.append(run)
             elif run.status == "diverged":
                 arm.diverged.append(run)
-                notes.append(Note(Kind.LEFT_OUT, f"diverged after epoch {len(run.rows)}, so not in any mean: {run.path}"))
+                notes.append(
+                    Note(Kind.LEFT_OUT, f"diverged after epoch {len(run.rows)}, so not in any mean: {run.path}")
+                )
             else:
                 arm.unfinished.append(run)
                 notes.append(Note(Kind.LEFT_OUT, f"left out, not finished ({run.status}): {run.path}"))

@@ -16,9 +16,7 @@ def compare(
     baseline: Baseline = None,
     metric: Metric = "valid_accuracy",
     at: At = "final",
-    target: Annotated[
-        float | None, typer.Option(metavar="0.97", help="Add the epoch at which each arm first reached this value.")
-    ] = None,
+    target: Annotated[float | None, typer.Option(metavar="0.97", help="Add when each arm first reached 0.97.")] = None,
     early: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Add the mean over the first N epochs.", show_default="3 with --target"),
@@ -48,9 +46,8 @@ def compare(
 ) -> None:
     """Compare the arms in each PATH: results folders or single runs.
 
-    Runs on different data, or with different numbers of epochs, have separate
-    tables. Intervals are 95 % intervals over seeds. ~ marks a difference whose
-    interval covers 0.
+    Runs on different data, or with other numbers of epochs, have separate tables.
+    Intervals are 95 % intervals over seeds; ~ marks one that covers 0.
 
     \b
     Examples:
