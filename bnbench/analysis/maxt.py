@@ -35,7 +35,8 @@ def max_t(arms: Sequence[Mapping[int, float]]) -> list[float]:
     def statistics(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """t² / (1 + t²) from sums of signed differences: it grows with |t|, and it is 1 where t is infinite."""
         share = sums**2 / (pairs * squares)
-        return (pairs - 1) * share / ((pairs - 2) * share + 1)
+        bounded: NDArray[np.float64] = (pairs - 1) * share / ((pairs - 2) * share + 1)
+        return bounded
 
     observed = statistics(gaps.sum(axis=0))
     order = np.argsort(-observed, kind="stable")
@@ -60,9 +61,9 @@ def _signs(seeds: int, block: int) -> Iterator[NDArray[np.float64]]:
         for start in range(0, 2 ** (seeds - 1), block):
             flips = np.arange(start, min(start + block, 2 ** (seeds - 1)))
             signs = np.ones((len(flips), seeds))
-            signs[:, :-1] -= 2 * (flips[:, None] >> np.arange(seeds - 1) & 1)
+            signs[:, :-1] -= 2.0 * (flips[:, None] >> np.arange(seeds - 1) & 1)
             yield signs
         return
     rng = np.random.default_rng(0)
     for start in range(0, DRAWS, block):
-        yield rng.integers(0, 2, (min(block, DRAWS - start), seeds), dtype=np.int8) * 2.0 - 1
+        yield rng.integers(0, 2, (min(block, DRAWS - start), seeds)).astype(np.float64) * 2 - 1
