@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-BUSY_LOAD = 0.5  # processes that ran or waited, averaged over the minute before the benchmark
+# Processes that ran or waited, averaged over the minute before the benchmark. It decides only where the CPU time of
+# other processes is not known, because a benchmark that has just ended counts as load too.
+BUSY_LOAD = 0.5
 BUSY_SHARE = 0.05  # of the time of one core
 
 
@@ -33,7 +35,8 @@ def summary(before: float, after: float, others: float | None, seconds: float) -
     """The load before and after, and the CPU seconds of other processes; None if they are not known."""
     known = "not known" if others is None else f"{others:.1f} s in {seconds:.0f} s"
     line = f"load {before:.2f} before, {after:.2f} after; CPU time of other processes: {known}"
-    if before > BUSY_LOAD or (others or 0.0) > BUSY_SHARE * seconds:
+    busy = before > BUSY_LOAD if others is None else others > BUSY_SHARE * seconds
+    if busy:
         line += "\nWARNING: the machine was busy, so the times are not reliable; measure again when it is idle"
     return line
 

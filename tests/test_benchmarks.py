@@ -17,7 +17,8 @@ def test_every_benchmark_watches_the_machine(path):
 
 
 @pytest.mark.parametrize(
-    ("load", "others", "busy"), [(0.1, 0.2, False), (2.0, 0.2, True), (0.1, 30.0, True), (0.1, None, False)]
+    ("load", "others", "busy"),
+    [(0.1, 0.2, False), (2.0, 0.2, False), (0.1, 30.0, True), (0.1, None, False), (2.0, None, True)],
 )
 def test_a_busy_machine_is_a_warning(load, others, busy):
     assert ("WARNING" in idle.summary(load, load, others, 60.0)) == busy

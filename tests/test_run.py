@@ -80,7 +80,9 @@ def test_with_images_held_out_the_test_set_is_read_once_at_the_end(bnbench, tiny
     judged = []
     evaluate = train.evaluate
     for module in (train, experiment):
-        monkeypatch.setattr(module, "evaluate", lambda m, split: judged.append(len(split)) or evaluate(m, split))
+        monkeypatch.setattr(
+            module, "evaluate", lambda model, split, *step: judged.append(len(split)) or evaluate(model, split, *step)
+        )
     result = bnbench("run", tiny, "--set", "data.valid=150", "--set", "data.valid_limit=null")
     assert result.exit_code == 0, result.stderr
     assert judged == [150, 150, 1_000]

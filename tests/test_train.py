@@ -10,7 +10,7 @@ from torch import nn
 from bnbench.config.experiment import Config
 from bnbench.data.splits import Split, normalized
 from bnbench.training import experiment
-from bnbench.training.loop import DIVERGED_LOSS, evaluate, train
+from bnbench.training.loop import DIVERGED_LOSS, EVAL_BATCH, evaluate, train
 from bnbench.training.network import Network
 
 CPU = torch.device("cpu")
@@ -133,11 +133,22 @@ def test_evaluation_counts_every_image_and_changes_nothing(mnist5k):
     graphs = []
     model.register_forward_hook(lambda module, _, logits: graphs.append(logits.requires_grad))
     judged = evaluate(model, split)
-    assert graphs == [False, False]  # two chunks, the odd image in the second; no graph is built
+    assert graphs == [False] * 5  # 1,000 images in four passes, 1,001 in one; no graph is built
     predicted = model(split.images).argmax(1)
     assert torch.equal(judged.predicted, predicted)
     assert judged.accuracy == (predicted == split.labels).sum().item() / 2_001
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer", "group", "lp_batch", "weight"])
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_smaller_passes_change_no_bit_of_an_evaluation(mnist5k, model, norm):
+    split = normalized(mnist5k.test_images, mnist5k.test_labels, torch.float32)
+    options = {"group": {"num_groups": 2}, "lp_batch": {"p": "inf"}}.get(norm, {})
+    network = experiment.build_model(make_config(model={"type": model}, norm={"type": norm, **options}))
+    whole, parts = evaluate(network, split, EVAL_BATCH), evaluate(network, split)
+    assert (parts.loss, parts.accuracy) == (whole.loss, whole.accuracy)
+    assert torch.equal(parts.predicted, whole.predicted)
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), 2e3])

@@ -43,6 +43,10 @@ class OwnNormConfig(ActivationNormConfig):
     def builder(self) -> str:
         return self.source_sha256
 
+    @property
+    def evaluates_images_alone(self) -> bool:
+        return False  # its code decides, and nobody knows
+
     def options(self) -> dict[str, Any]:
         return {key: value for key, value in super().options().items() if key not in self.source.recorded()}
 

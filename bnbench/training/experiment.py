@@ -16,7 +16,7 @@ from bnbench.norms.weight import start_from_data
 from bnbench.training.build import build_model
 from bnbench.training.engines.eager import Eager
 from bnbench.training.events import Report
-from bnbench.training.loop import evaluate, train
+from bnbench.training.loop import EVAL_BATCH, EVAL_STEP, evaluate, train
 from bnbench.training.network import MakeEngine, Network, Probe
 from bnbench.training.optimizers import build_optimizer
 from bnbench.training.recording import Recording
@@ -104,6 +104,7 @@ def train_together(
         )
         if first.norm.evaluates_by_precise_statistics
         else None,
+        eval_step=_eval_step(first),
     )
     try:
         for network, event in events:
@@ -116,7 +117,9 @@ def train_together(
     for network, recording in running.items():
         if recording.error is None:
             with recording.failures():
-                recording.finish(network.model, **({} if recording.diverged else _judge(network.model, splits)))
+                recording.finish(
+                    network.model, **({} if recording.diverged else _judge(network.model, splits, _eval_step(first)))
+                )
     return recordings
 
 
@@ -131,7 +134,13 @@ def _shared(config: Config) -> tuple[Any, ...]:
         config.threads,
         config.norm.evaluates_by_precise_statistics,
         config.norm.evaluates_by_population_statistics,
+        config.norm.evaluates_images_alone,
     )
+
+
+def _eval_step(config: Config) -> int:
+    """The number of images in one forward pass of an evaluation."""
+    return EVAL_STEP if config.norm.evaluates_images_alone else EVAL_BATCH
 
 
 def precise_over(split: Split, batch_size: int, *, population: bool = False) -> Callable[[nn.Module], None]:
@@ -168,9 +177,9 @@ def _start(recording: Recording, model: nn.Module, splits: Splits) -> Network:
     return network
 
 
-def _judge(model: nn.Module, splits: Splits) -> dict[str, Any]:
+def _judge(model: nn.Module, splits: Splits, eval_step: int) -> dict[str, Any]:
     """The trained network's mistakes on the test images; with held-out images, also its test metrics."""
-    judged = evaluate(model, splits.test)
+    judged = evaluate(model, splits.test, eval_step)
     labels, predicted = splits.test.labels.tolist(), judged.predicted.tolist()
     mistakes = [(i, y, p) for i, (y, p) in enumerate(zip(labels, predicted, strict=True)) if y != p]
     if not splits.held_out:

@@ -73,6 +73,11 @@ class NormOptions(Strict):
         return False
 
     @property
+    def evaluates_images_alone(self) -> bool:
+        """Whether an image's output in evaluation is known not to depend on the other images of its batch."""
+        return True
+
+    @property
     def starts_from_data(self) -> bool:
         """Whether the initial weights depend on the first training images."""
         return False
@@ -114,8 +119,12 @@ class ActivationNormConfig(NormOptions):
 
     @property
     def evaluates_by_running_statistics(self) -> bool:
-        """Whether an image's output in evaluation does not depend on the other images of its batch."""
+        """Whether evaluation uses statistics of earlier batches, and not of its own."""
         return True
+
+    @property
+    def evaluates_images_alone(self) -> bool:
+        return self.evaluates_by_running_statistics
 
     def refuse(self, use: Use) -> None:
         refuse_no_layer(use)
