@@ -61,7 +61,9 @@ KEYS = {
     "model.type": "The kind of model.",
     "model.hidden": "The width of each hidden layer.",
     "model.channels": "The channels of the two convolutions.",
-    "model.activation": "The activation of the hidden layers.",
+    "model.activation": (
+        "The activation of the hidden layers. `none`: the norm [brings its own](norms.md#norms-with-an-activation)."
+    ),
     "model.bias": "Whether hidden layers have a bias. See [Bias before a norm](norms.md#bias-before-a-norm).",
     "train.epochs": "Passes over the training images.",
     "train.optimizer": "See below.",
@@ -83,6 +85,10 @@ ABOUT = {
         "Zhang & Sennrich 2019",
     ),
     "weight": ("Normalizes weights: w = g v / ‖v‖.", "Salimans & Kingma 2016"),
+    "scaled_weight_standardization": (
+        "Normalizes weights: subtracts the mean of each unit's weights, and divides by their length.",
+        "Brock, De & Smith 2021",
+    ),
     "l1_batch": ("Batch norm by the mean absolute deviation.", "Wu et al. 2018, Hoffer et al. 2018"),
     "lp_batch": ("Batch norm by an average ℓp norm.", "Santurkar et al. 2018, Hoffer et al. 2018"),
     "generalized_batch": ("Batch norm by another center and another deviation.", "Yuan et al. 2019"),
@@ -92,6 +98,17 @@ ABOUT = {
     "sync_batch": ("Batch norm over all processes of data-parallel training; in one process, batch norm.", ""),
     "mean_only_batch": ("The half of batch norm that subtracts the mean.", "Salimans & Kingma 2016"),
     "variance_only_batch": ("The half of batch norm that divides by the deviation.", ""),
+    "dyt": ("Dynamic tanh: limits each value by γ tanh(αx) + β, with a learned α.", "Zhu et al. 2025"),
+    "derf": ("Dynamic erf: limits each value by γ erf(αx + s) + β, with learned α and s.", "Chen et al. 2025"),
+    "filter_response": (
+        "Divides each channel of each image by the root of its mean square; then max(y, τ); CNN only.",
+        "Singh & Krishnan 2020",
+    ),
+    "evonorm_s0": ("SiLU divided by the deviation of groups of channels; its own activation.", "Liu et al. 2020"),
+    "evonorm_b0": (
+        "Divides by the deviation over the batch, or by a larger term that bends the curve; its own activation.",
+        "Liu et al. 2020",
+    ),
 }
 # Options of norms; "norm.option" where an option means something else for one norm.
 OPTIONS = {
@@ -111,6 +128,11 @@ OPTIONS = {
     "num_groups": "The number of groups. It must divide the channels of every layer.",
     "rms.eps": "ε. null: the smallest step at 1 (1.2e-7 in float32), as in PyTorch.",
     "rms.affine": "Whether the norm has γ.",
+    "rms.p": "The share of the features, from the first on, that the mean square is over. null: all.",
+    "scaled_weight_standardization.eps": "The least squared length to divide by.",
+    "activation_gain": "A factor of the weights, for the activation that follows. The default is for ReLU.",
+    "alpha_init": "The start of α.",
+    "shift_init": "The start of s.",
     "init": "`weights`: g = ‖w‖. `data`: mean 0 and variance 1 over the first 500 training images.",
     "gaussian": "Multiply by √(π/2), so that it estimates the deviation of a Gaussian.",
     "p": "The norm: 2, or inf for the largest deviation.",

@@ -110,7 +110,7 @@ def test_weights_start_as_pytorchs_do():
         assert abs(a.abs().max() / b.abs().max() - 1) < 0.01
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", [name for name in ACTIVATIONS if name != "none"])
 @pytest.mark.parametrize("norm", [NONE, CUSTOM, BUILTIN], ids=str)
 @pytest.mark.parametrize("model", [MLP, CNN], ids=str)
 def test_every_activation_trains_with_every_norm(model, norm, activation):

@@ -181,7 +181,7 @@ def test_it_prints_what_it_is(norm):
 
 @pytest.mark.parametrize(("norm", "implementation"), WEIGHT_CASES)
 @pytest.mark.parametrize("model", SHAPES)
-def test_weight_norms_change_the_hidden_layers_only_and_not_their_start(norm, implementation, model):
+def test_weight_norms_change_the_hidden_layers_only(norm, implementation, model):
     config = configs(norm)[model]
     config = config.model_copy(
         update={"norm": type(config.norm).model_validate({"type": norm, "implementation": implementation})}
@@ -189,7 +189,8 @@ def test_weight_norms_change_the_hidden_layers_only_and_not_their_start(norm, im
     none = config.model_copy(update={"norm": NoNormConfig(type="none")})
     normed, plain = build_model(config), build_model(none)
     x = torch.randn(4, 1, 28, 28)
-    torch.testing.assert_close(normed(x), plain(x), atol=1e-5, rtol=1e-4)
+    if norm == "weight":  # standardization changes the start: each unit's weights get another mean and length
+        torch.testing.assert_close(normed(x), plain(x), atol=1e-5, rtol=1e-4)
     parametrized = [nn.utils.parametrize.is_parametrized(layer) for layer in hidden_layers(normed)]
     assert parametrized and all(parametrized)
     assert torch.equal(normed.classifier.weight, plain.classifier.weight)

@@ -21,6 +21,7 @@ from bnbench.training.optimizers import build_optimizer
 
 MLP = "model: {type: mlp, hidden: [12, 8]}"
 CNN = "model: {type: cnn, channels: [6, 16]}"
+NO_ACTIVATION = "model: {type: mlp, hidden: [8], activation: none}"
 
 
 @pytest.fixture
@@ -31,6 +32,12 @@ def config(tmp_path):
         return load_config(path, list(overrides))
 
     return config
+
+
+def with_norm(norm):
+    """The norm of a config by its required options, and the override that its model then needs."""
+    activation = ["model.activation=none"] if NORM_OPTIONS[norm].activates else []
+    return json.dumps({"type": norm, **required_options(norm)}), activation
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,18 @@ def config(tmp_path):
         ("data: {train_limit: 1, batch_size: 1}\n" + MLP, "{type: weight, init: data}", "norm.init: data needs at"),
         (MLP, "{type: batch, eval_statistics: precise, running_var: biased}", "norm.running_var: precise statistics"),
         ("model: {type: mlp, bias: false}", "{type: weight, init: data}", "model.bias: norm.init: data also sets the"),
+        (NO_ACTIVATION, "{type: batch}", "model.activation: none needs a norm that brings its own activation: filter_"),
+        (NO_ACTIVATION, "{type: none}", "model.activation: none needs a norm that brings its own activation: filter_"),
+        (NO_ACTIVATION, "{type: weight}", "model.activation: none needs a norm that brings its own activation: filter"),
+        (MLP, "{type: evonorm_b0}", "model.activation: evonorm_b0 brings its own activation; use activation: none"),
+        (CNN, "{type: filter_response}", "model.activation: filter_response brings its own activation; use activ"),
+        (NO_ACTIVATION, "{type: evonorm_b0, placement: after_activation}", "norm.placement: must be before_activation"),
+        (NO_ACTIVATION, "{type: filter_response}", "norm.type: filter response norm needs images: "),
+        (NO_ACTIVATION, "{type: evonorm_s0, num_groups: 5}", "norm.num_groups: 5 does not divide 8 features; choose"),
+        (MLP, "{type: rms, p: 0.5, implementation: builtin}", "norm.p: torch's RMS norm has no p; use implementation:"),
+        (MLP, "{type: rms, p: 0.1}", "norm.p: 0.1 of 8 features is less than one; use at least 0.125"),
+        (MLP, "{type: rms, p: 1.5}", "norm.p: must be less than or equal to 1"),
+        ("model: {type: mlp, hidden: [1, 8]}", "{type: scaled_weight_standardization}", "norm.type: a unit with one"),
     ],
 )  # fmt: skip
 def test_what_is_not_defined_is_refused(config, model, norm, problem):
@@ -98,17 +117,39 @@ def test_what_is_not_defined_is_refused(config, model, norm, problem):
     assert "c.yaml:" in lines[0]
 
 
+def test_the_activation_of_a_norm_is_the_only_one(config):
+    network = build_model(config(NO_ACTIVATION, "{type: evonorm_s0, num_groups: 2}"))
+    assert [type(layer) for layer in network[1:4]] == [nn.Linear, NORMS["evonorm_s0"]["custom"], nn.Identity]
+
+
+def test_a_relu_in_place_leaves_what_the_gradient_of_tanh_needs(config):
+    network = build_model(config(MLP, "{type: dyt, affine: false}"))
+    network(torch.randn(4, 1, 28, 28)).sum().backward()
+    assert network.linear1.weight.grad.any()
+
+
+@pytest.mark.parametrize(("p", "count"), [(0.29, 29), (0.07, 7), (0.0625, 6), (1.0, 100)])
+def test_partial_rms_norm_takes_the_first_values(p, count):
+    layer, x = NORMS["rms"]["custom"](100, p=p), torch.ones(1, 100)
+    assert layer.count == count
+    x[:, count:] = 5
+    assert torch.allclose(layer(x), x)
+    with pytest.raises(ValueError, match="at least one of 100 values"):
+        NORMS["rms"]["custom"](100, p=0.001)
+
+
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_a_batch_of_one_vector_is_refused_by_those_that_need_more(config, norm):
-    text = json.dumps({"type": norm, **required_options(norm)} | ({"virtual_batch_size": 1} if "ghost" in norm else {}))
-    if NORM_OPTIONS[norm].needs_batch or not takes(config, MLP, text):
+    text, activation = with_norm(norm)
+    if norm == "ghost_batch":
+        text = "{type: ghost_batch, virtual_batch_size: 1}"
+    if NORM_OPTIONS[norm].needs_batch or not takes(config, MLP, text, *activation):
         with pytest.raises(ConfigError):
-            config(MLP, text, "data.batch_size=1")
+            config(MLP, text, "data.batch_size=1", *activation)
     else:
-        config(MLP, text, "data.batch_size=1")
-    assert takes(config, CNN, text) == takes(
-        config, CNN, text, "data.batch_size=1"
-    )  # an image has many values a channel
+        config(MLP, text, "data.batch_size=1", *activation)
+    # An image has many values a channel.
+    assert takes(config, CNN, text, *activation) and takes(config, CNN, text, "data.batch_size=1", *activation)
 
 
 def takes(config, *arguments):
@@ -240,10 +281,10 @@ def test_sync_batch_in_one_process_is_batch_to_the_last_bit(config, mnist5k):
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_every_norm_starts_from_the_same_weights(config, norm):
-    text = json.dumps({"type": norm, **required_options(norm)})
-    model = CNN if takes(config, CNN, text) else MLP
+    text, activation = with_norm(norm)
+    model = CNN if takes(config, CNN, text, *activation) else MLP
     plain = build_model(config(model, "{type: none}")).state_dict()
-    normed = build_model(config(model, text)).state_dict()
+    normed = build_model(config(model, text, *activation)).state_dict()
     assert all(torch.equal(value, normed[name]) for name, value in plain.items())
 
 

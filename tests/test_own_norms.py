@@ -87,6 +87,17 @@ def test_it_trains_resumes_and_is_compared(bnbench, tiny, own):
     }
 
 
+def test_a_norm_may_bring_its_own_activation(tiny, own):
+    activating = SCALE.replace("nn.Module):\n", "nn.Module):\n    activates = True\n\n", 1)
+    assert "activates" in activating
+    none = ["norm={type: scale}", "model.activation=none"]
+    assert package.load_config(tiny, set=none, norms=own(activating))
+    with pytest.raises(ConfigError, match=r"model\.activation: scale brings its own"):
+        package.load_config(tiny, set=none[:1], norms=own(activating))
+    with pytest.raises(ConfigError, match=r"model\.activation: none needs a norm"):
+        package.load_config(tiny, set=none, norms=own())
+
+
 def test_the_code_is_part_of_the_digest(bnbench, tiny, own):
     digests = set()
     for text in (SCALE, SCALE, SCALE + "# changed\n"):

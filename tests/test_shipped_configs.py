@@ -76,13 +76,16 @@ def test_the_reference_runs_are_of_this_very_config(path):
 
 def test_the_configs_of_the_norms_differ_in_the_norm_alone():
     """In the MLP and the CNN, at three epochs; those that are tracked with eleven seeds and five."""
-    for model, missing in (("mlp", {"instance"}), ("cnn", set())):
+    for model, missing in (("mlp", {"instance", "filter_response"}), ("cnn", set())):
         paths = {path.stem.removeprefix(f"{model}_"): path for path in NORM_CONFIGS if path.stem.startswith(model)}
         configs = {norm: load_config(path) for norm, path in paths.items()}
-        assert "none" in configs and configs.keys() <= {"none", *NORMS, *WEIGHT_NORMS} - missing
-        assert all(config.norm.type == norm for norm, config in configs.items())
+        assert "none" in configs and configs.keys() <= {"none", *NORMS, *WEIGHT_NORMS, "partial_rms"} - missing
+        assert all(config.norm.type == norm.removeprefix("partial_") for norm, config in configs.items())
         baseline = configs["none"].arm()
-        assert all({**config.arm(), "norm": None} == {**baseline, "norm": None} for config in configs.values())
+        for config in configs.values():
+            activation = "none" if config.norm.activates else "relu"
+            model = {**baseline["model"], "activation": activation}
+            assert {**config.arm(), "norm": None} == {**baseline, "norm": None, "model": model}
         assert baseline["train"]["epochs"] == 3
         tracked = [path for path in paths.values() if path in TRACKED]
         assert len(tracked) >= 16 - len(missing)

@@ -19,6 +19,7 @@ from bnbench.verify.rows import Errors, Row
 
 # Checks with a tolerance of their own, and why: docs/verify.md says it too.
 OWN = {"gradcheck", "large mean", "tutorial's example", "Gaussian is batch", "noise as published", "start from data"}
+OWN |= {"keeps a variance"}
 EVERY = {"training output", "evaluation output", "gradcheck", "state_dict", "deep copy, .to()", "large mean"}
 EVERY |= {"constant channels", "one image alone"}
 

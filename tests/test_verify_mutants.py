@@ -161,6 +161,78 @@ MUTANTS = {
                                "vector_norm(v).expand(len(v))", "weight", "published gradients"),
     "g starts as 1": ("weight", "_norms(at_least_float32(weight)).to(weight.dtype)", "0 * _norms(weight) + 1", "weight",
                       "start is the layer's"),
+    "tanh without α": ("dynamic", "torch.tanh(alpha * x)", "torch.tanh(x)", "dyt", "training output"),
+    "tanh is shifted": ("dynamic", "torch.tanh(alpha * x)", "torch.tanh(alpha * x + 0.1)", "dyt", "is odd"),
+    "no gradient for α": ("dynamic", "torch.tanh(alpha * x)", "torch.tanh(alpha.detach() * x)", "dyt", "gradcheck"),
+    "the shift is scaled": (
+        "dynamic", "alpha * x + shift", "alpha * (x + shift)", "derf", "training output"),
+    "erf of z / √2": ("dynamic", "torch.erf(alpha * x + shift)", "torch.erf((alpha * x + shift) / 2**0.5)", "derf",
+                      "is 2Φ(√2 z) - 1"),
+    "filter responses around their mean": (
+        "filter_response", "mean_square = x.square()",
+        "x = x - x.mean((2, 3), keepdim=True); mean_square = x.square()", "filter_response", "training output"),
+    "filter responses of all channels": (
+        "filter_response", "range(2, x.dim())", "range(1, x.dim())", "filter_response", "ignores a scale"),
+    "no gradient for the threshold": (
+        "filter_response", "per_channel(tau, y)", "per_channel(tau.detach(), y)", "filter_response", "gradcheck"),
+    "the threshold is added": (
+        "filter_response", "torch.maximum(y, per_channel(tau, y))", "(y - per_channel(tau, y)).relu()",
+        "filter_response", "τ = -∞ is rms"),
+    "S0 normalizes what it has activated": (
+        "evonorm", "var = (groups - groups.mean(2, keepdim=True))",
+        "groups = (x * torch.sigmoid(per_channel(v, x) * x)).reshape(groups.shape); "
+        "var = (groups - groups.mean(2, keepdim=True))", "evonorm_s0", "v = 0 is group / 2"),
+    "S0 around 0": ("evonorm", "(groups - groups.mean(2, keepdim=True)).square()", "groups.square()", "evonorm_s0",
+                    "training output"),
+    "S0 without v": ("evonorm", "torch.sigmoid(per_channel(v, x) * x)", "torch.sigmoid(x)", "evonorm_s0",
+                     "training output"),
+    "B0 adds where it takes the larger": (
+        "evonorm", "x / torch.maximum(torch.sqrt(per_channel(var, x) + eps), own)",
+        "x / (torch.sqrt(per_channel(var, x) + eps) + own)", "evonorm_b0", "v = 0 is var. only"),
+    "B0 averages the biased variance": (
+        "evonorm", "update_running_statistics(var * m / (m - 1))", "update_running_statistics(var)", "evonorm_b0",
+        "running statistics"),
+    "B0 evaluates by the batch": (
+        "evonorm", "if not self.training:", "if False:", "evonorm_b0", "one image alone"),
+    "B0 of one channel's batch": (
+        "evonorm", "one.mean(2, keepdim=True)).square().mean(2)", "one.mean((0, 2), keepdim=True)).square().mean(2)",
+        "evonorm_b0", "training output"),
+    "all values for some": ("layer", "x.flatten(1)[:, :count]", "x.flatten(1)", "rms", "training output"),
+    "the mean of all for the sum of some": (
+        "layer", "dim=1) / math.sqrt(count)", "dim=1) / math.sqrt(x[0].numel())", "rms", "evaluation output"),
+    "ε inside the root of p": (
+        "layer", "[1] * (x.dim() - 1)) + eps)", "[1] * (x.dim() - 1)).square() + eps).sqrt()", "rms",
+        "training output"),
+    "p = 1 by another root": (
+        "layer", "dim=1) / math.sqrt(count)", "dim=1) / math.sqrt(count - 1)", "rms", "p = 1 is rms"),
+    "the weights keep their mean": (
+        "standardized", "w = deviation / torch.sqrt(", "w = units / torch.sqrt(", "scaled_weight_standardization",
+        "mean and length"),
+    "weights of the variance 1": (
+        "standardized", "torch.sqrt((units.shape[1] * var)", "torch.sqrt((var)", "scaled_weight_standardization",
+        "training output"),
+    "no gradient through σ of the weights": (
+        "standardized", ".clamp(min=eps))", ".clamp(min=eps)).detach()", "scaled_weight_standardization", "gradcheck"),
+    "ε is added": (
+        "standardized", "(units.shape[1] * var).clamp(min=eps)", "units.shape[1] * var + eps",
+        "scaled_weight_standardization", "w(av + b) = w(v)"),
+    "no ε": (
+        "standardized", ".clamp(min=eps)", "", "scaled_weight_standardization", "constant weights"),
+    "E[v²] - E[v]²": (
+        "standardized", "deviation.square().mean(1, keepdim=True)",
+        "units.square().mean(1, keepdim=True) - units.mean(1, keepdim=True).square()",
+        "scaled_weight_standardization", "large mean"),
+    "ReLU's gain forgotten": (
+        "standardized", "return activation_gain * gain", "return gain", "scaled_weight_standardization",
+        "keeps a variance"),
+    "g of the first unit": (
+        "standardized", "activation_gain * gain *", "activation_gain * gain[:1] *", "scaled_weight_standardization",
+        "evaluation output"),
+    "folding forgets the mean": ("folding", "layer.bias - mean", "layer.bias", "batch", "folded"),
+    "folding forgets a missing bias's mean": (
+        "folding", "-mean if layer.bias is None", "0 * mean if layer.bias is None", "batch", "folded"),
+    "folding forgets γ in the bias": (
+        "folding", "bias = shift * scale", "bias = shift * torch.rsqrt(var + norm.eps)", "batch", "folded"),
     "the start forgets the mean": ("weight", "layer.bias.copy_(-t.mean(1) * scale)", "pass", "weight",
                                    "start from data"),
 }  # fmt: skip

@@ -120,7 +120,19 @@ class Config(Strict):
                 valid_limit=data.valid_limit,
             )
         )
+        self._refuse_activation()
         return self
+
+    def _refuse_activation(self) -> None:
+        """Raise `key_error` where the model and the norm bring two activations, or none."""
+        activation = getattr(self.model, "activation", None)
+        if activation is None or isinstance(self.norm, UnknownNorm):
+            return
+        if self.norm.activates and activation != "none":
+            raise key_error("model.activation", f"{self.norm.type} brings its own activation; use activation: none")
+        if activation == "none" and not self.norm.activates:
+            activating = ", ".join(name for name, options in NORMS.items() if options.activates)
+            raise key_error("model.activation", f"none needs a norm that brings its own activation: {activating}")
 
     def _training_images(self) -> int:
         """The number of training images. Raises `key_error` where a limit asks for more images than there are."""

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from bnbench.config.base import Strict, plain
 
-Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh"]
+# none: for norms that bring their own activation, and only for them.
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "sigmoid", "tanh", "none"]
 
 
 def _true_false_or_auto(value: Any) -> Any:

@@ -4,7 +4,7 @@ A norm is built as `NORMS[type][implementation](num_features, spatial, **options
 the size of dimension 1; `spatial` is () for vectors (N, C) and (H, W) for images (N, C, H, W); the
 options are keyword-only and a wrong one is a TypeError. A norm that draws at random has a parameter
 `generator` besides, and `build` gives it one.
-`WEIGHT_NORMS[type][implementation](layer)` normalizes a linear or convolution layer's weights in place.
+`WEIGHT_NORMS[type][implementation](layer, **options)` normalizes a linear or convolution layer's weights in place.
 To add a norm: a file here, its entry in NORMS, and its options with their entry in bnbench/config/norms/.
 `NORMS[type] = {"custom": ...}` and `bnbench.config.norms.register` add one at run time.
 """
@@ -17,6 +17,9 @@ import torch
 from torch import nn
 
 from bnbench.norms.batch import BatchNorm, builtin_batch_norm
+from bnbench.norms.dynamic import DynamicErf, DynamicTanh
+from bnbench.norms.evonorm import EvoNormB0, EvoNormS0
+from bnbench.norms.filter_response import FilterResponseNorm
 from bnbench.norms.generalized import GeneralizedBatchNorm
 from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm, InstanceNorm, builtin_group_norm, builtin_instance_norm
@@ -25,6 +28,7 @@ from bnbench.norms.layer import LayerNorm, RMSNorm, builtin_layer_norm, builtin_
 from bnbench.norms.lp import L1BatchNorm, LpBatchNorm
 from bnbench.norms.noisy import NoisyBatchNorm
 from bnbench.norms.renorm import BatchRenorm
+from bnbench.norms.standardized import scaled_weight_standardization
 from bnbench.norms.sync import SyncBatchNorm, builtin_sync_batch_norm
 from bnbench.norms.weight import builtin_weight_norm, custom_weight_norm
 
@@ -43,10 +47,16 @@ NORMS: dict[str, dict[str, Callable[..., nn.Module]]] = {
     "sync_batch": {"custom": SyncBatchNorm, "builtin": builtin_sync_batch_norm},
     "mean_only_batch": {"custom": MeanOnlyBatchNorm},
     "variance_only_batch": {"custom": VarianceOnlyBatchNorm},
+    "dyt": {"custom": DynamicTanh},
+    "derf": {"custom": DynamicErf},
+    "filter_response": {"custom": FilterResponseNorm},
+    "evonorm_s0": {"custom": EvoNormS0},
+    "evonorm_b0": {"custom": EvoNormB0},
 }
 
-WEIGHT_NORMS: dict[str, dict[str, Callable[[nn.Linear | nn.Conv2d], None]]] = {
+WEIGHT_NORMS: dict[str, dict[str, Callable[..., None]]] = {
     "weight": {"custom": custom_weight_norm, "builtin": builtin_weight_norm},
+    "scaled_weight_standardization": {"custom": scaled_weight_standardization},
 }
 
 

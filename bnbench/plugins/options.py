@@ -99,6 +99,7 @@ def _options(source: Source, build: Builder) -> type[OwnNormConfig]:
     try:
         made = cast(type[OwnNormConfig], create_model(f"{source.type}_options", __base__=base, **fields))
         made.source = source
+        made.activates = bool(getattr(build, "activates", False))
         made.model_validate({"type": source.type})
     except ValidationError as error:
         wrong = [problem for problem in error.errors(include_url=False) if problem["type"] != "missing"]

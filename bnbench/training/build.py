@@ -39,7 +39,7 @@ def build_model(config: Config) -> nn.Module:
     initialize_weights(model, config.seed)
     if norm.changes == "weights":  # after initialization, so that its direction is the other arms' initial weights
         for layer in hidden_layers(model):
-            norms.WEIGHT_NORMS[norm.type][norm.builder](layer)
+            norms.WEIGHT_NORMS[norm.type][norm.builder](layer, **norm.options())
     return model
 
 

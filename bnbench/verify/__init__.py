@@ -10,7 +10,7 @@ import torch
 
 from bnbench import norms
 from bnbench.errors import ConfigError
-from bnbench.verify import checks, edges, identities, processes, published, weights, worked
+from bnbench.verify import checks, edges, identities, later, processes, published, standardized, weights, worked
 from bnbench.verify.rows import FLOAT32, FLOAT64, NAMES, TOLERANCE, Errors, Row
 from bnbench.verify.subjects import SUBJECTS
 
@@ -22,13 +22,18 @@ TOLERANCES = {
     **published.TOLERANCES,
     **identities.TOLERANCES,
     **weights.TOLERANCES,
+    **standardized.TOLERANCES,
     "tutorial's example": {FLOAT64: 5e-5, FLOAT32: 5e-5},  # it prints four digits
 }
 
 
+# The norms of weights, whose input is no batch, have checks of their own.
+OF_WEIGHTS = {"weight": weights.CHECKS, "scaled_weight_standardization": standardized.CHECKS}
+
+
 def names() -> list[str]:
     """Every norm that there is a reference for."""
-    return [norm for norm in _built() if norm in SUBJECTS or norm in weights.NORMS]
+    return [norm for norm in _built() if norm in SUBJECTS or norm in OF_WEIGHTS]
 
 
 def without_reference() -> list[str]:
@@ -66,13 +71,14 @@ def verify(chosen: Sequence[str]) -> Iterator[Row]:
 
 
 def _checks(norm: str) -> Iterator[tuple[str, Callable[[torch.dtype], Found]]]:
-    if norm in weights.NORMS:
-        yield from weights.CHECKS.items()
+    if norm in OF_WEIGHTS:
+        yield from OF_WEIGHTS[norm].items()
         return
     subject = SUBJECTS[norm]
     for name, check in (checks.CHECKS | edges.CHECKS).items():
         yield name, lambda dtype, check=check: check(subject, dtype)  # type: ignore[misc]
     yield from identities.IDENTITIES.get(norm, {}).items()
+    yield from later.IDENTITIES.get(norm, {}).items()
     yield from published.PUBLISHED.get(norm, {}).items()
     if norm == "batch":
         yield "tutorial's example", worked.tutorial_example

@@ -55,7 +55,7 @@ def one_value_refused(subject: Subject, dtype: torch.dtype) -> Errors | None:
         refused, options = [(1, 4), (1, 4, 1, 1)], subject.options[0]
     elif subject.norm == "instance":
         refused, options = [(3, 4, 1, 1)], subject.options[-1]
-    elif subject.norm == "group":
+    elif subject.norm in ("group", "evonorm_s0"):
         refused, options = [(3, 4)], {"num_groups": 4}
     else:
         return None
@@ -118,8 +118,8 @@ def bias_before(subject: Subject, dtype: torch.dtype) -> Errors | None:
 
 def scaled_weights(subject: Subject, dtype: torch.dtype) -> Errors | None:
     """norm(aWu) = norm(Wu) and ∂/∂(aW) = 1/a ∂/∂W (§3.3), exact as ε → 0: here ε = 1e-20."""
-    if subject.norm == "mean_only_batch":
-        return None  # it does not divide
+    if not subject.ignores_scale:
+        return None
     errors = Errors()
     options = {**subject.options[0], "eps": 1e-20}
     if subject.norm == "batch_renorm":
@@ -127,7 +127,7 @@ def scaled_weights(subject: Subject, dtype: torch.dtype) -> Errors | None:
     draw = torch.Generator().manual_seed(4)
     u = torch.randn(8, 5, dtype=FLOAT64, generator=draw).to(dtype)
     weights = torch.randn(8, 5, dtype=FLOAT64, generator=draw).to(dtype)
-    spatial = (2, 2) if subject.norm == "instance" else ()
+    spatial = (2, 2) if len(subject.few_shapes()) == 1 else ()
 
     def run(a: float) -> tuple[Tensor, Tensor]:
         scaled = (a * weights).requires_grad_()

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bnbench import norms
-from bnbench.verify import references
+from bnbench.verify import formulas, references
+from bnbench.verify.formulas import FormulaReference
 from bnbench.verify.references import NumpyReference, TorchReference
 
 # A few values a channel at least: of two, the normalized values are ±1, and rounding is all that is left to compare.
@@ -16,7 +17,7 @@ VECTORS = ((8, 6), (64, 4))
 IMAGES = ((4, 6, 5, 5), (1, 4, 3, 7))
 Shape = tuple[int, ...]
 Options = dict[str, Any]
-Reference = TorchReference | NumpyReference
+Reference = TorchReference | NumpyReference | FormulaReference
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Subject:
     # A batch norm relative: by statistics of the batch in training, refusing one value a channel.
     over_batch: bool = True
     torch_state: bool = False  # whether PyTorch's module takes its state_dict
+    ignores_scale: bool = True  # whether norm(a x) = norm(x)
 
     def cases(self) -> list[Case]:
         """Every shape; then without γ and β, and every other option, on a vector and an image."""
@@ -102,6 +104,11 @@ def _batch_reference(case: Case) -> Reference:
     return _builtin("batch")(case)
 
 
+def _rms_reference(case: Case) -> Reference:
+    """torch's RMS norm; of the first values alone, which torch does not have, NumPy's."""
+    return formulas.partial_rms(**case.options) if "p" in case.options else _builtin("rms")(case)
+
+
 def _ghost_reference(case: Case) -> Reference:
     """torch's batch norm on one part after the other."""
     options = dict(case.options)
@@ -146,7 +153,13 @@ SUBJECTS = {
             over_batch=False,
             torch_state=True,
         ),
-        Subject("rms", _builtin("rms"), options=({}, {"eps": 0.1}), over_batch=False, torch_state=True),
+        Subject(
+            "rms",
+            _rms_reference,
+            options=({}, {"eps": 0.1}, {"p": 0.5}, {"p": 0.29, "eps": 0.1}),
+            over_batch=False,
+            torch_state=True,
+        ),
         Subject("l1_batch", _numpy(references.l1), options=({}, {"gaussian": True}, {"eps": 0.1}, *MOMENTA)),
         Subject(
             "lp_batch",
@@ -190,7 +203,30 @@ SUBJECTS = {
             torch_state=True,
         ),
         Subject("sync_batch", _builtin("sync_batch"), options=({}, *MOMENTA), torch_state=True),
-        Subject("mean_only_batch", _numpy(references.mean_only), options=({}, *MOMENTA)),
+        Subject("mean_only_batch", _numpy(references.mean_only), options=({}, *MOMENTA), ignores_scale=False),
         Subject("variance_only_batch", _numpy(references.variance_only), options=({}, {"eps": 0.1}, *MOMENTA)),
+        Subject("dyt", lambda case: formulas.dynamic_tanh(), over_batch=False, ignores_scale=False),
+        Subject("derf", lambda case: formulas.dynamic_erf(), over_batch=False, ignores_scale=False),
+        Subject(
+            "filter_response",
+            lambda case: formulas.filter_response(**case.options),
+            options=({}, {"eps": 0.1}),
+            shapes=IMAGES,
+            over_batch=False,
+        ),
+        Subject(
+            "evonorm_s0",
+            lambda case: formulas.evonorm_s0(**case.options),
+            options=({"num_groups": 2}, {"num_groups": 1}, {"num_groups": 3, "eps": 0.1}),
+            shapes=((8, 12), (64, 8), (4, 6, 5, 5), (1, 4, 3, 7)),
+            over_batch=False,
+            ignores_scale=False,
+        ),
+        Subject(
+            "evonorm_b0",
+            lambda case: formulas.EvoNormB0Reference(case.shape[1], **case.options),
+            options=({}, {"eps": 0.1}, *MOMENTA),
+            ignores_scale=False,
+        ),
     )
 }

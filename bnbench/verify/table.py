@@ -11,8 +11,6 @@ from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.verify.rows import Row
 from bnbench.verify.worked import Example
 
-WIDE = 79  # columns that the whole table needs
-
 LEGEND = (
     "relative: the largest error over the largest expected value of its tensor; allowed are 1e-10 in float64 and"
     " 1e-05 in float32, but for checks that cost digits themselves. A yes or no has the error 0 or inf."
@@ -21,15 +19,16 @@ LEGEND = (
 
 def print_table(rows: Sequence[Row], examples: Sequence[Example], console: Console) -> None:
     """A block for each norm, then the worked examples."""
-    wide = console.width >= WIDE
+    names, labels = (max((len(getattr(row, part)) for row in rows), default=0) for part in ("norm", "check"))
+    wide = console.width >= names + labels + 41  # the columns that the whole table needs
     order = list(dict.fromkeys(row.check for row in rows))
     for norm in dict.fromkeys(row.norm for row in rows):
         if not wide:
             console.print(norm, style="bold")
         table = Table(box=None, show_header=norm == rows[0].norm or not wide, pad_edge=False, padding=(0, 1, 0, 0))
         if wide:
-            table.add_column("norm", min_width=max(len(row.norm) for row in rows), no_wrap=True)
-        table.add_column("check", min_width=max(len(row.check) for row in rows), no_wrap=True)
+            table.add_column("norm", min_width=names, no_wrap=True)
+        table.add_column("check", min_width=labels, no_wrap=True)
         table.add_column("in", min_width=len("float64"), no_wrap=True)
         for heading in ("absolute", "relative", "allowed") if wide else ("relative",):
             table.add_column(heading, min_width=8 if heading != "allowed" else 7, justify="right", no_wrap=True)

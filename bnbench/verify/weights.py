@@ -13,7 +13,6 @@ from bnbench.verify.checks import compare_derivatives
 from bnbench.verify.rows import FLOAT64, Errors
 from bnbench.verify.subjects import inputs, upstream
 
-NORMS = ("weight",)  # those checked here
 Inputs = tuple[int, ...]
 LAYERS: dict[Inputs, Callable[[], nn.Linear | nn.Conv2d]] = {
     (8, 5): lambda: nn.Linear(5, 7),

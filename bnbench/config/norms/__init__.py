@@ -6,7 +6,7 @@ To add a norm, add its options and their entry in NORMS of a file here, and its 
 import re
 from collections.abc import Callable
 
-from bnbench.config.norms import base, batch, features, relatives, weight
+from bnbench.config.norms import activating, base, batch, dynamic, features, relatives, weight
 from bnbench.config.norms.base import NormOptions
 
 # Looked up each time a config is read, so that `register` can add to it.
@@ -16,6 +16,8 @@ NORMS: dict[str, type[NormOptions]] = {
     **features.NORMS,
     **weight.NORMS,
     **relatives.NORMS,
+    **dynamic.NORMS,
+    **activating.NORMS,
 }
 
 

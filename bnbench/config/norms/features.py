@@ -65,8 +65,18 @@ class GroupNormConfig(ActivationNormConfig):
 class RMSNormConfig(ActivationNormConfig):
     eps: Epsilon | None = None  # null: the machine epsilon of the dtype, 1.2e-7 in float32, as in PyTorch
     affine: bool = True
+    p: float | None = Field(None, ge=0.01, le=1)  # the share of the features that the mean square is over
+
+    @model_validator(mode="after")
+    def _torch_has_no_p(self) -> Self:
+        if self.implementation == "builtin" and self.p is not None:
+            raise key_error("p", "torch's RMS norm has no p; use implementation: custom")
+        return self
 
     def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
+        if self.p is not None and not spatial and self.p * min(features) < 1:
+            least = f"{self.p:g} of {min(features)} features is less than one"
+            raise key_error("norm.p", f"{least}; use at least {math.ceil(1e3 / min(features)) / 1e3:g}")
         if not spatial and 1 in features:
             raise key_error("norm.type", "RMS norm of one feature gives ±γ for every input; widen model.hidden")
 

@@ -1,9 +1,11 @@
 """The options of the norms of weights."""
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field
 
 from bnbench.config.base import key_error
-from bnbench.config.norms.base import NormOptions, Use, refuse_no_layer
+from bnbench.config.norms.base import Epsilon, NormOptions, Use, refuse_no_layer
 
 
 class WeightNormConfig(NormOptions):
@@ -28,4 +30,25 @@ class WeightNormConfig(NormOptions):
             raise key_error("norm.init", "data needs at least 2 training images, for their variance")
 
 
-NORMS: dict[str, type[NormOptions]] = {"weight": WeightNormConfig}
+class ScaledWeightStandardizationConfig(NormOptions):
+    """Scaled weight standardization of the hidden layers. Like every norm, it does not change the classifier."""
+
+    changes = "weights"
+
+    implementation: Literal["custom"] = "custom"
+    activation_gain: float = Field(1.7139588594436646, gt=0, le=1e3)  # ReLU's, by the authors' code
+    eps: Epsilon = 1e-4
+
+    def options(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"type", "implementation"})
+
+    def refuse(self, use: Use) -> None:
+        refuse_no_layer(use)
+        if not use.spatial and 1 in use.features[:-1]:
+            raise key_error("norm.type", "a unit with one input gets the weight 0; widen model.hidden")
+
+
+NORMS: dict[str, type[NormOptions]] = {
+    "weight": WeightNormConfig,
+    "scaled_weight_standardization": ScaledWeightStandardizationConfig,
+}
