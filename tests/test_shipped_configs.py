@@ -83,9 +83,8 @@ def test_the_configs_of_the_norms_differ_in_the_norm_alone():
         assert all(config.norm.type == norm.removeprefix("partial_") for norm, config in configs.items())
         baseline = configs["none"].arm()
         for config in configs.values():
-            activation = "none" if config.norm.activates else "relu"
-            model = {**baseline["model"], "activation": activation}
-            assert {**config.arm(), "norm": None} == {**baseline, "norm": None, "model": model}
+            network = {**baseline["model"], "activation": "none" if config.norm.activates else "relu"}
+            assert {**config.arm(), "norm": None} == {**baseline, "norm": None, "model": network}
         assert baseline["train"]["epochs"] == 3
         tracked = [path for path in paths.values() if path in TRACKED]
         assert len(tracked) >= 16 - len(missing)
