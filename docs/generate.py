@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+import norm_facts
 import typer.main
 from rich.console import Console
 
@@ -113,7 +114,7 @@ ABOUT = {
 # Options of norms; "norm.option" where an option means something else for one norm.
 OPTIONS = {
     "implementation": "bnbench's layer, or PyTorch's where there is one.",
-    "placement": "Where the norm stands. `weight` has no placement.",
+    "placement": "Where the norm stands. Norms of weights have no placement; norms with an activation have one.",
     "eps": "ε, added to the variance or to the deviation.",
     "momentum": "Weight of the new batch in the running statistics. null: the average of all batches.",
     "affine": "Whether the norm has γ and β.",
@@ -126,7 +127,7 @@ OPTIONS = {
     "instance.track_running_stats": "Whether evaluation uses running statistics.",
     "instance.momentum": "Weight of the new batch in the running statistics.",
     "num_groups": "The number of groups. It must divide the channels of every layer.",
-    "rms.eps": "ε. null: the smallest step at 1 (1.2e-7 in float32), as in PyTorch.",
+    "rms.eps": "ε. null: the smallest step at 1 (1.2e-7 in float32), as in PyTorch; with `p`, 1e-8.",
     "rms.affine": "Whether the norm has γ.",
     "rms.p": "The share of the features, from the first on, that the mean square is over. null: all.",
     "scaled_weight_standardization.eps": "The least squared length to divide by.",
@@ -313,10 +314,17 @@ def dataset_table() -> Iterator[str]:
     yield from table(("dataset", "what it is", "training images", "test images"), rows, right=(2, 3))
 
 
+def about(norm: str) -> tuple[str, str]:
+    """What a norm does, and its source; of a norm that is not in ABOUT, the first line of its options' docstring."""
+    text = NORMS[norm].__doc__
+    what, source = described(ABOUT, norm, text and (text.split("\n")[0], ""))
+    return what, source
+
+
 def norm_table() -> Iterator[str]:
     rows = []
     for norm, model in NORMS.items():
-        what, source = described(ABOUT, norm, model.__doc__ and (model.__doc__.split("\n")[0], ""))
+        what, source = about(norm)
         field = model.model_fields.get("implementation")
         rows.append([f"`{norm}`", what, source, "yes" if field and "builtin" in get_args(field.annotation) else ""])
     yield from table(("`norm.type`", "what it does", "source", "builtin"), rows)
@@ -328,9 +336,12 @@ def norm_option_tables() -> Iterator[str]:
     headings = ("option", "values", "default", "description")
     yield from ["### Every norm", "", *table(headings, keys(NORMS["batch"], "", OPTIONS, others))]
     for norm, model in NORMS.items():
+        if norm == "none":
+            continue
         texts = OPTIONS | {key.split(".")[1]: text for key, text in OPTIONS.items() if key.startswith(f"{norm}.")}
-        if rows := list(keys(model, "", texts, ["type", *common])):
-            yield from ["", f"### {norm}", "", *table(headings, rows)]
+        what, source = about(norm)
+        yield from ["", f"### {norm}", "", *norm_facts.section(norm, what, source), ""]
+        yield from table(headings, keys(model, "", texts, ["type", *common]))
 
 
 # The command line.

@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+import torch
 from conftest import REPOSITORY
 
 from bnbench import verify
@@ -14,6 +15,7 @@ from bnbench.config.base import flat
 from bnbench.config.load import load_arms
 from bnbench.config.norms import NORMS
 
+sys.path.insert(0, str(REPOSITORY / "docs"))  # where generate.py finds norm_facts.py
 _spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "docs" / "generate.py")
 generate = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(generate)
@@ -89,6 +91,31 @@ def test_every_norm_is_documented():
     overview = section(page("norms"), "Overview")
     for norm in NORMS:
         assert f"\n| `{norm}` |" in overview
+
+
+@pytest.mark.parametrize("norm", verify.names())
+def test_every_norm_that_is_verified_has_its_formula_drawing_cost_and_use(norm):
+    text = section(page("norms"), norm)
+    assert re.search(r"^(Training|Training and evaluation): +[yzwe]", text, flags=re.M), norm
+    assert "x" in text and text.count("░") > 4
+    assert re.search(r"\*\*Cost\.\*\* Trained numbers: .*\d", text) and re.search(r"\*\*Used for\.\*\* [A-Z]", text)
+
+
+def test_the_drawings_are_those_of_the_papers():
+    """Of a (4, 4, 6) input: the batch of a channel, an image, a channel of an image, half the channels, one value."""
+    facts = generate.norm_facts
+    for norm, options, images, channels, pixels in (
+        ("batch", {}, 4, 1, 6),
+        ("layer", {}, 1, 4, 6),
+        ("instance", {}, 1, 1, 6),
+        ("group", {"num_groups": 2}, 1, 2, 6),
+        ("ghost_batch", {"virtual_batch_size": 2}, 2, 1, 6),
+        ("evonorm_b0", {}, 4, 1, 6),
+        ("dyt", {}, 1, 1, 1),
+    ):
+        expected = torch.zeros(4, 4, 6, dtype=torch.bool)
+        expected[:images, :channels, :pixels] = True
+        assert torch.equal(facts.averaged_over(norm, options), expected), norm
 
 
 def test_every_check_with_a_tolerance_of_its_own_is_documented():
