@@ -156,7 +156,7 @@ def seeds_to_detect(d: float, spread: Spread, *, power: float = POWER, alpha: fl
     >>> seeds_to_detect(0.3, Spread(0.25**2, of_images=0.2**2)) is None
     True
     """
-    return _fewest(lambda n: power_to_detect(d, spread, n, alpha=alpha), power)
+    return fewest(lambda n: power_to_detect(d, spread, n, alpha=alpha), power)
 
 
 def seeds_for_same(delta: float, spread: Spread, *, power: float = POWER, d: float = 0.0) -> int | None:
@@ -167,7 +167,7 @@ def seeds_for_same(delta: float, spread: Spread, *, power: float = POWER, d: flo
     >>> [seeds_for_same(0.3, Spread.of(sd)) for sd in (0.18, 0.25, 0.39, 1.0)]
     [5, 8, 16, 97]
     """
-    return _fewest(lambda n: power_of_same(delta, spread, n, d=d), power)
+    return fewest(lambda n: power_of_same(delta, spread, n, d=d), power)
 
 
 def smallest_difference(spread: Spread, n: float, *, power: float = POWER, alpha: float = ALPHA) -> float:
@@ -187,8 +187,8 @@ def smallest_difference(spread: Spread, n: float, *, power: float = POWER, alpha
     return high
 
 
-def _fewest(reached: Callable[[float], float], power: float) -> int | None:
-    """The smallest n with reached(n) >= power. `reached` grows with n."""
+def fewest(reached: Callable[[float], float], power: float) -> int | None:
+    """The smallest n from 2 on with reached(n) >= power; None if there is none. `reached` grows with n."""
     if reached(math.inf) <= power:
         return None
     low, high = 1, 2

@@ -7,7 +7,7 @@ Exit codes: 0 done · 1 a check or a gate failed · 2 usage or config · 3 a run
 """
 
 # This order is the order of --help.
-from bnbench.cli import run, compare, report, show, diff, verify, check, norms, data  # noqa: F401, I001
+from bnbench.cli import run, plan, compare, report, show, diff, verify, check, norms, data  # noqa: F401, I001
 from bnbench.cli.app import app
 
 __all__ = ["app"]

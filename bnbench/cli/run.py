@@ -2,13 +2,16 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bnbench.cli.app import DataDir, Quiet, app
 from bnbench.errors import RunError
 from bnbench.signals import stop_at_once
+
+if TYPE_CHECKING:
+    from bnbench.config.experiment import Config
 
 
 @app.command(short_help="Train every seed of every config.")
@@ -95,6 +98,9 @@ def run(
             typer.echo(clean(line))
         say(summary)
         return
+    asked = min(len(config.seeds) for config in loaded)
+    if not quiet and asked > 1 and len(loaded) > 1 and out.is_dir():
+        _say_what_seeds_can_show(loaded, out, asked)
     with Progress(quiet=quiet) as progress:
         runs, problems = train(loaded, out, folder, places, progress, force=force)
     for finished, trained in runs:
@@ -104,3 +110,16 @@ def run(
         raise RunError("\n".join(problems))
     if not quiet:
         say(f"Compare: bnbench compare {shlex.quote(str(out))}")
+
+
+def _say_what_seeds_can_show(configs: "list[Config]", out: Path, asked: int) -> None:
+    """A line on what so many seeds can show, if finished runs tell it."""
+    with stop_at_once():
+        from bnbench.analysis.pilot import known
+        from bnbench.analysis.power import POWER
+        from bnbench.console import say
+        from bnbench.launch.devices import resolve_device
+        from bnbench.report.plan import line
+
+    if measured := known([resolve_device(config) for config in configs], out):
+        say(line(measured, asked, POWER))

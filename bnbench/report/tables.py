@@ -61,7 +61,7 @@ def print_tables(
             if row.baseline is not after.baseline
         }
         headings = [column.heading for column in columns.values()]
-        _print_grid(whole.group.title(), headings, _cells(columns, part), form, console, sections)
+        print_grid(whole.group.title(), headings, _cells(columns, part), form, console, sections)
         left_out = len(whole.rows) - len(part.rows)
         sentences = [f"… and {left_out} more arm{'s' if left_out > 1 else ''}."] if left_out else []
         if settings:
@@ -89,7 +89,7 @@ def print_epochs(runs: Runs, notes: Sequence[Note], form: Format, console: Conso
         elif form != "table" or not _print_side_by_side(group.title(), rows, console):
             cells = [_epoch_cells(row) for row in sorted(rows, key=lambda row: row.epoch)]
             headings = ["epoch", "arm", "train loss", "train %", "valid loss", "valid %", "s"]
-            _print_grid(group.title(), headings, cells, form, console)
+            print_grid(group.title(), headings, cells, form, console)
     _print_sentences([EPOCH_LEGEND], form, console)
 
 
@@ -149,7 +149,7 @@ def _print_side_by_side(title: str, rows: Sequence[EpochMeans], console: Console
     return True
 
 
-def _print_grid(
+def print_grid(
     title: str,
     headings: list[str],
     cells: Cells,
