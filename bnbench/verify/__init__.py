@@ -5,12 +5,13 @@ verify(["batch"]) → one Row a check and dtype. Needs no data; a few seconds fo
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
 from bnbench import norms
 from bnbench.errors import ConfigError
-from bnbench.verify import checks, edges, identities, later, processes, published, standardized, weights, worked
+from bnbench.verify import checks, edges, half, identities, later, processes, published, standardized, weights, worked
 from bnbench.verify.rows import FLOAT32, FLOAT64, NAMES, TOLERANCE, Errors, Row
 from bnbench.verify.subjects import SUBJECTS
 
@@ -66,8 +67,12 @@ def verify(chosen: Sequence[str]) -> Iterator[Row]:
     """The rows of `chosen` norms, as they are found. Leaves PyTorch's global generator alone."""
     for norm in chosen:
         for check, run in _checks(norm):
-            for dtype in (FLOAT64, FLOAT32):
+            for dtype in _dtypes(check):
                 yield from _rows(norm, check, dtype, run)
+
+
+def _dtypes(check: str) -> tuple[torch.dtype, ...]:
+    return half.DTYPES if check in half.CHECKS else (FLOAT64, FLOAT32)
 
 
 def _checks(norm: str) -> Iterator[tuple[str, Callable[[torch.dtype], Found]]]:
@@ -75,7 +80,7 @@ def _checks(norm: str) -> Iterator[tuple[str, Callable[[torch.dtype], Found]]]:
         yield from OF_WEIGHTS[norm].items()
         return
     subject = SUBJECTS[norm]
-    for name, check in (checks.CHECKS | edges.CHECKS).items():
+    for name, check in (checks.CHECKS | edges.CHECKS | half.CHECKS).items():
         yield name, lambda dtype, check=check: check(subject, dtype)  # type: ignore[misc]
     yield from identities.IDENTITIES.get(norm, {}).items()
     yield from later.IDENTITIES.get(norm, {}).items()
@@ -89,7 +94,7 @@ def _checks(norm: str) -> Iterator[tuple[str, Callable[[torch.dtype], Found]]]:
 
 def _rows(norm: str, check: str, dtype: torch.dtype, run: Callable[[torch.dtype], Found]) -> Iterator[Row]:
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _one_thread():
             torch.manual_seed(0)
             found = run(dtype)
     except Exception as error:  # a broken layer may raise anything; that is a failed check, not a crash
@@ -99,3 +104,14 @@ def _rows(norm: str, check: str, dtype: torch.dtype, run: Callable[[torch.dtype]
         if errors is not None:
             tolerance = TOLERANCES.get(name, TOLERANCE).get(dtype, TOLERANCE[dtype])
             yield Row(norm, name, NAMES[dtype], errors.absolute, errors.relative, tolerance, errors.case)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """More threads gain nothing with tensors of this size. On a busy machine they wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -163,6 +163,22 @@ def state_dict(subject: Subject, dtype: torch.dtype) -> Errors:
     return errors
 
 
+def old_state(subject: Subject, dtype: torch.dtype) -> Errors | None:
+    """A state of PyTorch 0.4.0 or older, which has no count of batches, loads and evaluates alike."""
+    errors, found = Errors(), False
+    for case in subject.cases():
+        layer = trained(subject.norm, case, dtype).eval()
+        old = dict(layer.state_dict())  # and no number of its format
+        if not subject.torch_state or old.pop("num_batches_tracked", None) is None:
+            continue
+        found, again = True, build(subject.norm, case, dtype).eval()
+        again.load_state_dict(old)
+        x = inputs(case.shape, dtype, 5)
+        errors.require(torch.equal(again(x), layer(x)), case)
+        errors.require(int(again.get_buffer("num_batches_tracked")) == 0, f"the count is not 0: {case}")
+    return errors if found else None
+
+
 def copy_and_dtype(subject: Subject, dtype: torch.dtype) -> Errors:
     """A deep copy computes the same and is independent; .to() moves parameters and buffers."""
     errors = Errors()
@@ -197,6 +213,7 @@ CHECKS: dict[str, Check] = {
     "gradients": float32_gradients,
     "gradcheck": gradcheck,
     "state_dict": state_dict,
+    "old state": old_state,
     "deep copy, .to()": copy_and_dtype,
 }
 

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 FLOAT64, FLOAT32 = torch.float64, torch.float32
+FLOAT16, BFLOAT16 = torch.float16, torch.bfloat16
 # Of scale: the largest error divided by the largest expected value.
-TOLERANCE = {FLOAT64: 1e-10, FLOAT32: 1e-5}
-NAMES = {FLOAT64: "float64", FLOAT32: "float32"}
+# In half precision, what is rounded twice: a parameter or an average, then the output.
+TOLERANCE = {FLOAT64: 1e-10, FLOAT32: 1e-5, FLOAT16: 1e-3, BFLOAT16: 8e-3}
+NAMES = {FLOAT64: "float64", FLOAT32: "float32", FLOAT16: "float16", BFLOAT16: "bfloat16"}
 
 
 @dataclass(frozen=True)

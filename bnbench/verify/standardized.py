@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bnbench import norms
 from bnbench.norms import standardized
-from bnbench.verify import formulas
+from bnbench.verify import formulas, half
 from bnbench.verify.checks import compare_derivatives
 from bnbench.verify.rows import FLOAT32, FLOAT64, Errors
 from bnbench.verify.subjects import inputs, upstream
@@ -154,12 +154,25 @@ def keeps_a_variance(dtype: torch.dtype) -> Errors:
     return errors
 
 
+def half_precision(dtype: torch.dtype) -> Errors:
+    """A layer of half-precision weights."""
+    return half.of_weights([normed for _, normed in _layers(FLOAT32).values()], dtype)
+
+
+def under_autocast(dtype: torch.dtype) -> Errors:
+    """A float32 layer under torch.autocast."""
+    layers = {shape: normed for shape, (_, normed) in _layers(FLOAT32).items()}
+    return half.of_weights_under_autocast(layers, dtype)
+
+
 TOLERANCES = {"keeps a variance": {FLOAT64: 0.01, FLOAT32: 0.01}}  # of samples
 
 CHECKS: dict[str, Callable[[torch.dtype], dict[str, Errors] | Errors | None]] = {
     "100 steps": outputs,
     "gradcheck": gradcheck,
     "state_dict": state_dict,
+    "half precision": half_precision,
+    "under autocast": under_autocast,
     "large mean": large_mean,
     "constant weights": constant_weights,
     "mean and length": mean_and_length,

@@ -12,8 +12,9 @@ from bnbench.verify.rows import Row
 from bnbench.verify.worked import Example
 
 LEGEND = (
-    "relative: the largest error over the largest expected value of its tensor; allowed are 1e-10 in float64 and"
-    " 1e-05 in float32, but for checks that cost digits themselves. A yes or no has the error 0 or inf."
+    "relative: the largest error over the largest expected value of its tensor; allowed are 1e-10 in float64, 1e-05 in"
+    " float32, 1e-03 in float16 and 8e-03 in bfloat16, but for checks that cost digits themselves. A yes or no has the"
+    " error 0 or inf."
 )
 
 

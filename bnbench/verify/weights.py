@@ -9,8 +9,9 @@ from torch.nn.utils import parametrize
 
 from bnbench import norms
 from bnbench.norms import weight
+from bnbench.verify import half
 from bnbench.verify.checks import compare_derivatives
-from bnbench.verify.rows import FLOAT64, Errors
+from bnbench.verify.rows import FLOAT32, FLOAT64, Errors
 from bnbench.verify.subjects import inputs, upstream
 
 Inputs = tuple[int, ...]
@@ -143,6 +144,31 @@ def state_dict(dtype: torch.dtype) -> Errors:
     return errors
 
 
+def old_state(dtype: torch.dtype) -> Errors:
+    """The keys of torch.nn.utils.weight_norm, PyTorch's older function, load."""
+    errors = Errors()
+    for shape in LAYERS:
+        _, ours, again = _pair(shape, dtype)
+        _move_lengths(ours)
+        state = dict(ours.state_dict())
+        for old, new in {"weight_g": "original0", "weight_v": "original1"}.items():
+            state[old] = state.pop(f"parametrizations.weight.{new}")
+        for layer in (again, _pair(shape, dtype)[1]):
+            layer.load_state_dict(dict(state))
+            errors.compare(layer(inputs(shape, dtype)), ours(inputs(shape, dtype)), shape)
+    return errors
+
+
+def half_precision(dtype: torch.dtype) -> Errors:
+    """A layer of half-precision weights."""
+    return half.of_weights([_pair(shape, FLOAT32)[1] for shape in LAYERS], dtype)
+
+
+def under_autocast(dtype: torch.dtype) -> Errors:
+    """A float32 layer under torch.autocast."""
+    return half.of_weights_under_autocast({shape: _pair(shape, FLOAT32)[1] for shape in LAYERS}, dtype)
+
+
 def start_from_data(dtype: torch.dtype) -> Errors:
     """Equation 6, layer by layer: every unit of every weight-normalized layer has mean 0 and variance 1."""
     errors = Errors()
@@ -171,6 +197,9 @@ CHECKS: dict[str, Callable[[torch.dtype], dict[str, Errors] | Errors | None]] = 
     "100 steps": hundred_steps,
     "gradcheck": gradcheck,
     "state_dict": state_dict,
+    "old state": old_state,
+    "half precision": half_precision,
+    "under autocast": under_autocast,
     "start is the layer's": starts_as_the_layer,
     "published gradients": published_gradients,
     "⟨∇v, v⟩ = 0": gradient_is_across,
