@@ -1,4 +1,6 @@
-"""The signals that stop a command cleanly: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends."""
+"""The signals that stop a command cleanly: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends. And the alarm
+that stops a person's code.
+"""
 
 import os
 import signal
@@ -17,6 +19,32 @@ class Stop(KeyboardInterrupt):
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
+
+
+class TimeIsUp(BaseException):
+    """The time limit is over. This is not an Exception, so `except Exception` in a person's code does not catch it."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeIsUp if the block runs longer, at the line that it has reached.
+
+    There is no limit outside the main thread and on Windows, which have no alarm.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_: int, __: FrameType | None) -> None:
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

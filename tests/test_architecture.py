@@ -30,7 +30,7 @@ ARROWS = {
     "analysis": {*GROUND, "config", "runs"},
     "report": {*GROUND, "analysis", "config", "runs"},
     "verify": {"config", "console", "errors", "norms"},
-    "check": {"console", "errors"},
+    "check": {"console", "errors", "plugins", "signals"},
     "api": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs"},
     "cli": {"errors", "signals"},
     "__main__": {"cli"},

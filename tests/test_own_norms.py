@@ -319,6 +319,20 @@ def test_what_is_wrong_is_one_sentence_with_file_and_line(bnbench, tiny, own, te
     assert not Path("results").exists()
 
 
+LOOPS = {
+    "while True: pass": r"own.py:1: takes longer than 0.3 s to import",
+    layer("while True: pass"): r"own.py:11: Mine takes longer than 0.3 s for an input of shape \(50, 8\)",
+    layer(init="while True: pass"): r"own.py:8: Mine takes longer than 0.3 s for an input",
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), LOOPS.items(), ids=["import", "forward", "constructor"])
+def test_a_loop_ends_before_training(bnbench, tiny, own, monkeypatch, text, problem):
+    for module in ("source", "probe"):
+        monkeypatch.setattr(f"bnbench.plugins.{module}.SECONDS", 0.3)
+    test_what_is_wrong_is_one_sentence_with_file_and_line(bnbench, tiny, own, text, problem, 1)
+
+
 def test_a_file_that_is_none_is_one_sentence(bnbench, tiny, tmp_path):
     (tmp_path / "zeros.py").write_bytes(b"\0")
     (tmp_path / "large.py").write_text("#" * 1_000_001)

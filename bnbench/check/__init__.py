@@ -28,6 +28,18 @@ def check(target: str, against: str = "batch", seconds: float = SECONDS) -> dict
     file, name = _split(target)
     if not file.is_file():
         raise ConfigError(f"{file}: there is no such file")
+    found = _in_a_process(file, name, against, seconds)
+    if isinstance(found, int):
+        raise CheckFailed(f"{target}: ended the process that checked it (exit code {found})")
+    if "cannot_load" in found:
+        raise ConfigError(found["cannot_load"])
+    if "time" in found:
+        raise CheckFailed(f"{found['time'] or file.name}: takes longer than {seconds:g} s")
+    return found
+
+
+def _in_a_process(file: Path, name: str, against: str, seconds: float) -> dict[str, Any] | int:
+    """What a process of its own finds, or its exit code if it ends without a result."""
     command = [sys.executable, "-P", "-m", "bnbench.check.child", str(file), name, against, str(seconds)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
@@ -35,17 +47,14 @@ def check(target: str, against: str = "batch", seconds: float = SECONDS) -> dict
         try:
             output, _ = process.communicate(timeout=START + seconds)
         except subprocess.TimeoutExpired:
-            output = b'{"time": ""}'
+            return {"time": ""}
         finally:
             with suppress(OSError):  # and what the user's code started
                 os.killpg(process.pid, signal.SIGKILL)
-    found = _read(output)
-    if found is None:
-        raise CheckFailed(f"{target}: ended the process that checked it (exit code {process.returncode})")
-    if "cannot_load" in found:
-        raise ConfigError(found["cannot_load"])
-    if "time" in found:
-        raise CheckFailed(f"{found['time'] or file.name}: takes longer than {seconds:g} s")
+    try:
+        found: dict[str, Any] = json.loads(output)
+    except ValueError:
+        return process.returncode
     return found
 
 
@@ -55,11 +64,3 @@ def _split(target: str) -> tuple[Path, str]:
     if colon and not Path(target).exists() and name.isidentifier():
         return Path(file), name
     return Path(target), ""
-
-
-def _read(output: bytes) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(output)
-    except ValueError:
-        return None
-    return found

@@ -6,18 +6,14 @@ It writes one JSON object to stdout. What the user's code prints goes into that 
 import io
 import json
 import os
-import signal
 import sys
 import warnings
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from bnbench.signals import TimeIsUp, time_limit
+
 MAX_PRINTED = 10_000  # characters
-
-
-class TimeIsUp(BaseException):
-    """No `except Exception` of the user's catches it."""
 
 
 class _Printed(io.StringIO):
@@ -52,34 +48,26 @@ def _check(path: Path, name: str | None, norm: str, seconds: float) -> dict[str,
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, _ring)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        found, form = load(path, name)
-        report = Report(f"{path.name}:{found.__name__}", norm)
-        _observe_and_diagnose(found, form, path, norm, report)
+        with time_limit(seconds):
+            found, form = load(path, name)
+            report = Report(f"{path.name}:{found.__name__}", norm)
+            _observe_and_diagnose(found, form, path, norm, report)
         return report.as_json()
     except CannotLoad as error:
         return {"cannot_load": str(error)}
     except TimeIsUp as error:
         return {"time": place(error, path)}
-    finally:
-        if hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _ring(_: int, __: FrameType | None) -> None:
-    raise TimeIsUp
 
 
 def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: Any) -> None:
     import torch
 
     from bnbench.check.diagnose import diagnose
-    from bnbench.check.load import CannotLoad, message, place
+    from bnbench.check.load import CannotLoad, place
     from bnbench.check.observe import SHAPES, inputs, observe
     from bnbench.check.subjects import WrongOutput, factory
+    from bnbench.plugins.execute import described
 
     failed: dict[str, str] = {}
     judged: list[str] = []
@@ -98,7 +86,7 @@ def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: 
             failed[where] = str(error)
             continue
         except Exception as error:  # the user's code may raise anything
-            failed[where] = f"{place(error, path)}: {message(error)}"
+            failed[where] = f"{place(error, path)}: {described(error)}"
             continue
         judged.append(where)
         for note in seen.subject.notes:
@@ -106,7 +94,7 @@ def _observe_and_diagnose(found: Any, form: Any, path: Path, norm: Any, report: 
         try:
             diagnose(seen, make, norm, where, report)
         except Exception as error:  # with other numbers or dtypes than before
-            report.mistake("raises", where, f"{place(error, path)}: {message(error)}")
+            report.mistake("raises", where, f"{place(error, path)}: {described(error)}")
     for where, text in failed.items():
         if judged:
             report.absent(f"{where} ({text})")

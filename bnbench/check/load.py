@@ -1,15 +1,15 @@
 """The file of a layer: it is run, and the layer or function in it is found."""
 
-import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from torch import nn
+
+from bnbench.plugins.execute import described, execute, line_of
 
 Form = Literal["module", "tutorial", "simple", "note"]
 
@@ -34,16 +34,8 @@ class CannotLoad(Exception):
 
 def place(error: BaseException, path: Path) -> str:
     """FILE:LINE of an error, in the user's file if it passed there."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        lines = [error.lineno]
-    return f"{path.name}:{lines[-1]}" if lines and lines[-1] else path.name
-
-
-def message(error: BaseException) -> str:
-    """The error in one line of bounded length."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    line = line_of(error, str(path), 0)
+    return f"{path.name}:{line}" if line else path.name
 
 
 def load(path: Path, name: str | None) -> tuple[Any, Form]:
@@ -74,18 +66,13 @@ def load(path: Path, name: str | None) -> tuple[Any, Form]:
 
 
 def _run(path: Path) -> ModuleType:
-    name = f"checked_{path.stem}"  # a file called json.py must replace no module
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise CannotLoad(f"{path.name}: is no Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    if path.suffix != ".py":
+        raise CannotLoad(f"{path.name}: is not a Python file; its name must end in .py")
     sys.path.insert(0, str(path.parent))
     try:
-        spec.loader.exec_module(module)
+        return execute(str(path), path.read_bytes())
     except (Exception, SystemExit) as error:
-        raise CannotLoad(f"{place(error, path)}: cannot be imported: {message(error)}") from error
-    return module
+        raise CannotLoad(f"{place(error, path)}: cannot be imported: {described(error)}") from error
 
 
 def _named(module: ModuleType) -> list[str]:

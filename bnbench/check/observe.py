@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnbench.check.load import message, place
+from bnbench.check.load import place
 from bnbench.check.subjects import Factory, Layer, Subject
+from bnbench.plugins.execute import described
 
 STEPS = 100
 # Distinct sizes, so that a wrong axis shows; two groups of three channels.
@@ -123,7 +124,7 @@ def _evaluate(seen: Observed, path: Path) -> None:
     try:
         y = subject.evaluate(x.clone())
     except Exception as error:  # the user's code may raise anything
-        seen.eval_error = f"{place(error, path)}: {message(error)}"
+        seen.eval_error = f"{place(error, path)}: {described(error)}"
         return
     after = subject.running()
     seen.x_eval, seen.y_eval = x, y.double()
@@ -131,7 +132,7 @@ def _evaluate(seen: Observed, path: Path) -> None:
     try:
         seen.one = subject.evaluate(x[:1].clone()).double()
     except Exception as error:
-        seen.one_error = f"{place(error, path)}: {message(error)}"
+        seen.one_error = f"{place(error, path)}: {described(error)}"
 
 
 def _generators() -> tuple[Any, ...]:

@@ -42,7 +42,7 @@ SENTENCES = {
         "Assign to them in place (running[:] = …) or to self, in each training step.",
     ),
     "no buffers": (
-        "the running statistics are no buffers: they are not saved, and not moved",
+        "the running statistics are not buffers: they are not saved, and not moved",
         'Make them with self.register_buffer("running_mean", torch.zeros(num_features)).',
     ),
     "graph": (
@@ -74,7 +74,7 @@ SENTENCES = {
     "no input gradient": ("no gradient flows to the input", "Compute with x itself, not with x.detach() or x.data."),
     "no parameter gradient": ("no gradient flows to γ or β", "Use the parameters themselves, not their .data."),
     "no parameters": (
-        "γ or β is no parameter: no optimizer trains it, and it is not saved",
+        "γ or β is not a parameter: no optimizer trains it, and it is not saved",
         "Make it with nn.Parameter(...).",
     ),
     "large mean": (
@@ -85,7 +85,7 @@ SENTENCES = {
         "the output has another dtype than the input",
         "Make tensors with x's dtype: torch.zeros_like, x.new_zeros.",
     ),
-    "shape": ("the output has another shape than the input", "A norm returns what has the input's shape."),
+    "shape": ("the output has another shape than the input", "The output must have the shape of the input."),
     "in place": (
         "the layer changes its input",
         "Work on a new tensor: y = torch.empty_like(x), or x_hat = (x - mean) / …",

@@ -13,7 +13,8 @@ from pydantic.errors import PydanticUserError
 from bnbench.config.base import key_error
 from bnbench.config.norms.base import ActivationNormConfig
 from bnbench.errors import ConfigError
-from bnbench.plugins.source import TYPE, Builder, Source, defined_at, described
+from bnbench.plugins.execute import described
+from bnbench.plugins.source import TYPE, Builder, Source, defined_at
 
 SCALARS = (bool, int, float, str, type(None))
 

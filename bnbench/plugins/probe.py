@@ -12,8 +12,10 @@ from bnbench.config.experiment import Config
 from bnbench.errors import CheckFailed, ConfigError
 from bnbench.models.networks import MODELS
 from bnbench.norms.contract import NEEDED, Broken
+from bnbench.plugins.execute import SECONDS, described, line_of
 from bnbench.plugins.options import OwnNormConfig
-from bnbench.plugins.source import defined_at, described, line_of
+from bnbench.plugins.source import defined_at
+from bnbench.signals import TimeIsUp, time_limit
 
 MOST_IMAGES = 64  # enough for any statistic
 
@@ -55,11 +57,14 @@ def keep(promise: Callable[..., None], norm: OwnNormConfig, shape: Shape, dtype:
     x = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(6), dtype=dtype) + 2
     line = defined_at(source.path, getattr(layer, "forward", layer), layer)
     try:
-        promise(build, x)
+        with time_limit(SECONDS):
+            promise(build, x)
     except Broken as broken:
         raise CheckFailed(f"{source.path}:{line}: {name} is not a norm: {broken}") from None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, TimeIsUp) as error:
         at = f"{source.path}:{line_of(error, source.path, line)}"
+        if isinstance(error, TimeIsUp):
+            raise CheckFailed(f"{at}: {name} takes longer than {SECONDS:g} s for an input of shape {shape}") from None
         if building and isinstance(error, ValueError):
             raise ConfigError(f"{at}: {name} refuses the config: {' '.join(str(error).split())}") from None
         raise CheckFailed(f"{at}: {name} raises {described(error)} for an input of shape {shape}") from None

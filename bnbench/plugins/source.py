@@ -7,8 +7,6 @@ import ast
 import hashlib
 import importlib
 import re
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -17,8 +15,10 @@ from types import ModuleType
 from typing import Any
 
 from bnbench.config.norms import NORMS
-from bnbench.errors import ConfigError
+from bnbench.errors import CheckFailed, ConfigError
 from bnbench.files import read_bounded
+from bnbench.plugins.execute import SECONDS, described, execute, line_of
+from bnbench.signals import TimeIsUp, time_limit
 
 GROUP = "bnbench.norms"
 MAX_BYTES = 1_000_000
@@ -60,7 +60,10 @@ class Source:
 
 
 def in_file(path: Path) -> dict[str, tuple[Source, Builder]]:
-    """The norms of a file, by type. Raises ConfigError, with file and line, where it has none that can be used."""
+    """The norms of a file, by type. Raises ConfigError, with file and line, where it has none that can be used.
+
+    Raises CheckFailed where it runs too long.
+    """
     try:
         code = read_bounded(path, MAX_BYTES)
     except OSError as error:
@@ -102,30 +105,13 @@ def _distribution(entry: EntryPoint) -> tuple[str, str]:
 
 
 def _executed(path: str, code: bytes) -> ModuleType:
-    """The file as a module; once a process, so that its classes are the same ones."""
-    name = f"bnbench_norms_{hashlib.sha256(path.encode() + code).hexdigest()}"
-    if name in sys.modules:
-        return sys.modules[name]
-    module = ModuleType(name)
-    module.__file__ = path
-    sys.modules[name] = module  # dataclasses and pickle look for it
     try:
-        exec(compile(code, path, "exec", dont_inherit=True), module.__dict__)
+        with time_limit(SECONDS):
+            return execute(path, code)
+    except TimeIsUp as error:
+        raise CheckFailed(f"{path}:{line_of(error, path)}: takes longer than {SECONDS:g} s to import") from None
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
         raise ConfigError(f"{path}:{line_of(error, path)}: does not import: {described(error)}") from None
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def line_of(error: BaseException, path: str, otherwise: int = 1) -> int:
-    """The line of the file at which an error came up."""
-    if isinstance(error, SyntaxError) and error.filename == path:
-        return error.lineno or otherwise
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    return (lines[-1] if lines else None) or otherwise
 
 
 def defined_at(path: str, *functions: Any) -> int:
@@ -136,11 +122,6 @@ def defined_at(path: str, *functions: Any) -> int:
             if code is not None and code.co_filename == path:
                 return int(code.co_firstlineno)
     return 1
-
-
-def described(error: BaseException) -> str:
-    text = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
-    return f"{type(error).__name__}: {text:.300}".rstrip(": ")
 
 
 def _norms_in(module: ModuleType, path: str, code: bytes) -> dict[str, Builder]:
