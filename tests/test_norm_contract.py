@@ -126,6 +126,15 @@ def test_the_state_dict_is_all_of_its_state(norm, implementation):
 
 
 @pytest.mark.parametrize("norm", NORMS)
+def test_reset_running_stats_forgets_all_batches(norm):
+    for (layer, x), (new, _) in zip(layers(norm, "custom"), layers(norm, "custom"), strict=True):
+        if list(layer.buffers()):
+            layer(x)
+            layer.reset_running_stats()
+        assert all(torch.equal(a, b) for a, b in zip(layer.buffers(), new.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("norm", NORMS)
 def test_another_number_of_channels_is_refused(norm):
     for layer, x in layers(norm, "custom"):
         before = [buffer.clone() for buffer in layer.buffers()]

@@ -9,9 +9,13 @@ from torch import nn
 from torch.testing._internal.common_modules import module_db  # private, and the only list of PyTorch's own cases
 
 from bnbench.norms.batch import BatchNorm, precise_statistics
+from bnbench.norms.ghost import GhostBatchNorm
 from bnbench.norms.group import GroupNorm, InstanceNorm
 from bnbench.norms.layer import LayerNorm, RMSNorm
+from bnbench.norms.noisy import NoisyBatchNorm
+from bnbench.norms.sync import SyncBatchNorm
 from bnbench.norms.weight import builtin_weight_norm, custom_weight_norm
+from bnbench.verify.subjects import SUBJECTS, Case, build, inputs
 
 HALF = {torch.float16: 1e-3, torch.bfloat16: 8e-3}
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, **HALF}
@@ -153,13 +157,23 @@ def test_weight_norms_old_names_load():
 
 
 @pytest.mark.parametrize("start", ["ones", "zeros"])
-def test_update_bn_and_reset_find_our_batch_norm(start):
+def test_reset_starts_where_batch_norm_started(start):
     layer = BatchNorm(3, running_var_init=start)
-    model, batches = nn.Sequential(layer), [torch.randn(8, 3) for _ in range(3)]
-    model(batches[0])
+    layer(torch.randn(8, 3))
     layer.reset_running_stats()
     assert layer.num_batches_tracked == 0 and not layer.running_mean.any()
     assert (layer.running_var == (start == "ones")).all()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [BatchNorm, NoisyBatchNorm, SyncBatchNorm, partial(GhostBatchNorm, virtual_batch_size=4)],
+    ids=["batch", "noisy", "sync", "ghost"],
+)
+def test_update_bn_finds_our_batch_norms(build):
+    layer = build(3)
+    model, batches = nn.Sequential(layer), [torch.randn(8, 3) for _ in range(3)]
+    model(torch.randn(8, 3))
     torch.optim.swa_utils.update_bn(batches, model)
     torch.testing.assert_close(layer.running_mean, torch.stack([b.mean(0) for b in batches]).mean(0))
     assert layer.momentum == 0.1
@@ -171,14 +185,22 @@ def test_no_groups_are_refused_in_words(groups):
         GroupNorm(4, num_groups=groups)
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=["batch", "layer", "instance", "group", "rms"])
-def test_second_derivatives_and_channels_last(pair):
-    torch.manual_seed(0)
-    layer = pair[0]().double()
-    x = torch.randn(2, 4, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradgradcheck(lambda x: layer(x)[:1, :2].sin(), (x,))
-    last = x.detach().to(memory_format=torch.channels_last)
-    torch.testing.assert_close(layer(last), layer(x.detach()), atol=1e-10, rtol=1e-10)
+@pytest.mark.parametrize("norm", SUBJECTS)
+def test_second_derivatives(norm):
+    """Of every norm, for its input, γ and β; its state is the same at each call."""
+    for shape in ((6, 4), (2, 4, 2, 3)):
+        if norm == "instance" and len(shape) == 2:
+            continue
+        layer = build(norm, Case(shape, SUBJECTS[norm].options[0]))
+        state = {name: value.clone() for name, value in layer.named_buffers()}
+        names = [name for name, _ in layer.named_parameters()]
+
+        def function(x, *parameters, layer=layer, state=state, names=names):
+            buffers = {name: value.clone() for name, value in state.items()}
+            return torch.func.functional_call(layer, {**dict(zip(names, parameters, strict=True)), **buffers}, (x,))
+
+        leaves = [inputs(shape, torch.float64), *(p.detach().clone() for p in layer.parameters())]
+        assert torch.autograd.gradgradcheck(function, [leaf.requires_grad_() for leaf in leaves], fast_mode=True)
 
 
 def test_both_forms_of_precise_statistics_differ_where_batches_are_sorted_by_class():

@@ -93,8 +93,14 @@ def single_images(build: Build, x: Tensor) -> None:
 
 def strides(build: Build, x: Tensor) -> None:
     """It takes inputs that are not contiguous."""
-    strided = torch.stack([x, -x], dim=-1)[..., 0]
-    _close(build()(strided), build()(x), "it gives another result for the same values in another memory layout")
+    layouts = [torch.stack([x, -x], dim=-1)[..., 0]]
+    if x.dim() == 4:
+        layouts.append(x.contiguous(memory_format=torch.channels_last))
+    for strided in layouts:
+        layer, other = build(), build()
+        for mode in (True, False):
+            y, expected = layer.train(mode)(strided), other.train(mode)(x)
+            _close(y, expected, "it gives another result for the same values in another memory layout")
 
 
 # Those that training needs come first: `bnbench run` tries them on a norm of one's own.
