@@ -189,7 +189,7 @@ def test_no_groups_are_refused_in_words(groups):
 def test_second_derivatives(norm):
     """Of every norm, for its input, γ and β; its state is the same at each call."""
     for shape in ((6, 4), (2, 4, 2, 3)):
-        if norm == "instance" and len(shape) == 2:
+        if len(shape) not in map(len, SUBJECTS[norm].shapes):
             continue
         layer = build(norm, Case(shape, SUBJECTS[norm].options[0]))
         state = {name: value.clone() for name, value in layer.named_buffers()}

@@ -120,6 +120,21 @@ def test_a_file_that_changed_is_another_arm(bnbench, tiny, own):
     assert Path("results/mine/seed-0/run.json").read_bytes() == before
 
 
+def test_runs_of_two_versions_are_compared_and_told_apart_without_the_file(bnbench, tiny, own):
+    for name, text in (("first", SCALE), ("second", SCALE + "# changed\n")):
+        assert train(bnbench, tiny, own(text), "--name", name, "--seeds", "0..1").exit_code == 0
+    own("1 / 0  # a third version, which is never run")
+    compared = bnbench("compare", "results", "--format", "json")
+    arms = [arm["arm"] for group in json.loads(compared.stdout)["groups"] for arm in group["arms"]]
+    assert compared.exit_code == 0 and arms == ["first", "second"]
+    told = bnbench("diff", "results/first", "results/second")
+    assert told.exit_code == 0 and "norm.source_sha256" in told.stdout
+    shown = bnbench("show", "results/first/seed-0")
+    assert shown.exit_code == 0 and "scale" in shown.stdout, shown.stderr
+    refused = bnbench("run", "results/first/seed-0/config.yaml", "--norms", own(SCALE + "# changed\n"))
+    assert refused.exit_code == 2 and "use the same code" in refused.stderr
+
+
 def test_worker_processes_train_the_same_bytes(bnbench, tiny, own):
     for jobs in (1, 2):
         arguments = ("--seeds", "0..1", "--jobs", jobs, "--out", f"r{jobs}")
@@ -431,6 +446,13 @@ def test_the_contract_names_what_is_broken(bnbench, own):
     assert result.exit_code == 2 and "own.py: norm mine: b: the norm has no such option" in result.stderr
     result = bnbench("norms", "test", own(layer(parameters="*, a: int")))
     assert result.exit_code == 2 and "a: is required and missing; give it by --set" in result.stderr
+
+
+def test_the_contract_waits_once_for_a_loop(bnbench, own, monkeypatch):
+    monkeypatch.setattr("bnbench.plugins.probe.SECONDS", 0.3)
+    result = bnbench("norms", "test", own(layer("while True: pass")))
+    assert result.exit_code == 1 and "1 of the promises are not kept" in result.stderr
+    assert "own.py:11: Mine takes longer than 0.3 s" in result.stdout and len(result.stdout.splitlines()) == 1
 
 
 def test_a_norm_may_refuse_images_or_vectors_but_not_both(bnbench, own):

@@ -10,7 +10,7 @@ from bnbench.config.problems import explain, relocate
 from bnbench.errors import CheckFailed, ConfigError
 from bnbench.norms.contract import PROMISES
 from bnbench.plugins.options import OwnNormConfig, known
-from bnbench.plugins.probe import keep
+from bnbench.plugins.probe import TooLong, keep
 from bnbench.plugins.source import in_file
 
 SHAPES = {"vectors": (8, 100), "images": (8, 6, 5, 5)}
@@ -19,7 +19,8 @@ SHAPES = {"vectors": (8, 100), "images": (8, 6, 5, 5)}
 def held(path: Path, settings: dict[str, Any]) -> Iterator[tuple[bool, str]]:
     """Each promise for each norm of the file and each kind of input: whether it is kept, and a line that says so.
 
-    A norm may refuse vectors or images by a ValueError of its constructor, but not both.
+    A norm may refuse vectors or images by a ValueError of its constructor, but not both. One that exceeds the time
+    limit ends the test.
     Raises ConfigError where the file or `settings` cannot be used.
     """
     configs = [_config(known(source), settings) for source, _ in in_file(path).values()]
@@ -34,6 +35,9 @@ def held(path: Path, settings: dict[str, Any]) -> Iterator[tuple[bool, str]]:
                     refused.append(str(error))
                     yield len(refused) < len(SHAPES), f"refused  {norm.type}, {kind}: {error}"
                     break
+                except TooLong as error:
+                    yield False, f"FAILED   {norm.type}, {kind}: {words}: {error}"
+                    return
                 except CheckFailed as error:
                     yield False, f"FAILED   {norm.type}, {kind}: {words}: {error}"
                 else:

@@ -19,6 +19,11 @@ from bnbench.signals import TimeIsUp, time_limit
 
 MOST_IMAGES = 64  # enough for any statistic
 
+
+class TooLong(CheckFailed):
+    """The norm exceeds the time limit, and would do so for every other promise."""
+
+
 Shape = tuple[int, ...]
 
 
@@ -64,7 +69,7 @@ def keep(promise: Callable[..., None], norm: OwnNormConfig, shape: Shape, dtype:
     except (Exception, SystemExit, TimeIsUp) as error:
         at = f"{source.path}:{line_of(error, source.path, line)}"
         if isinstance(error, TimeIsUp):
-            raise CheckFailed(f"{at}: {name} takes longer than {SECONDS:g} s for an input of shape {shape}") from None
+            raise TooLong(f"{at}: {name} takes longer than {SECONDS:g} s for an input of shape {shape}") from None
         if building and isinstance(error, ValueError):
             raise ConfigError(f"{at}: {name} refuses the config: {' '.join(str(error).split())}") from None
         raise CheckFailed(f"{at}: {name} raises {described(error)} for an input of shape {shape}") from None
