@@ -494,7 +494,8 @@ def comparisons() -> Iterator[str]:
 
 def norm_results() -> Iterator[str]:
     rows = []
-    for norm in (norm for norm in NORMS if list(NORM_RUNS.glob(f"*_{norm}"))):
+    arms = [arm for norm in NORMS for arm in (norm, f"partial_{norm}")]  # of RMS norm there are two
+    for norm in (arm for arm in arms if list(NORM_RUNS.glob(f"*_{arm}"))):
         cells = [f"`{norm}`"]
         for model in MODELS:
             there = (NORM_RUNS / f"{model}_{norm}").exists()

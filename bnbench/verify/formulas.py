@@ -110,10 +110,11 @@ def evonorm_s0(*, num_groups: int, eps: float = 1e-5) -> FormulaReference:
     def formula(image: Array, parameters: Parameters) -> Array:
         size = len(image) // num_groups
         y = np.empty_like(image)
-        for c, values in enumerate(image):
-            group = image[c // size * size :][:size]
-            sigmoid = (1 + np.tanh(parameters["v"][c] * values / 2)) / 2  # which overflows nowhere
-            y[c] = values * sigmoid / math.sqrt(group.var() + eps)
+        for first in range(0, len(image), size):
+            group = image[first : first + size]
+            v = parameters["v"][first : first + size].reshape(-1, *[1] * (image.ndim - 1))
+            sigmoid = (1 + np.tanh(v * group / 2)) / 2  # which overflows nowhere
+            y[first : first + size] = group * sigmoid / math.sqrt(group.var() + eps)
         return affine(y, parameters)
 
     return FormulaReference(formula)
