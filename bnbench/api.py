@@ -163,9 +163,8 @@ def compare(
     at: At = "final",
     target: float | None = None,
     early: int | None = None,
-    bootstrap: bool = False,
 ) -> "Comparison":
-    """Compare the arms of `runs`, or of the runs at or below paths, with 95 % intervals over seeds. Needs no torch.
+    """Compare the arms of `runs`, or of the runs at or below paths, with 95 % intervals. Needs no torch.
 
     Each arm is compared with `baseline`; by default that is the most similar arm without a norm. Accuracies and
     targets are fractions. `at` is "final", "best" or an epoch counted from 1. Runs with different data or length
@@ -184,7 +183,7 @@ def compare(
         raise ConfigError(f"at {at!r}: must be 'final', 'best' or an epoch, counted from 1")
     if not isinstance(runs, Runs):
         runs = read_runs(*([runs] if isinstance(runs, str | Path) else runs))
-    answer = analysis.compare(runs, Question(metric, at, baseline, target, early, bootstrap))
+    answer = analysis.compare(runs, Question(metric, at, baseline, target, early))
     return Comparison(answer.tables, answer.notes)
 
 

@@ -11,7 +11,8 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 
 
 MAX_SHOWN = 200
-JSON_SCHEMA_VERSION = 1  # "schema_version" in everything that `--format json` prints
+JSON_SCHEMA_VERSION = 1  # "schema_version" in what `--format json` prints
+COMPARISON_SCHEMA_VERSION = 2  # the same for `compare`; 1 had p_holm, and intervals over seeds alone
 
 
 def clean(text: str) -> str:

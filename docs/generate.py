@@ -195,8 +195,8 @@ COLUMNS = {
     "seeds": "Complete, diverged and unfinished runs.",
     "value": "The metric: mean, standard deviation, 95 % interval.",
     "difference": "Difference to the baseline, with its 95 % interval.",
-    "p": "p of the difference, before and after the correction for the table.",
-    "bootstrap": "Interval over other seeds and other test images (`--bootstrap`).",
+    "p": "p of the difference, before and after the correction for the arms of its baseline; or why there is no test.",
+    "shares": "Which shares of the uncertainty of the difference are due to seeds, images, and both.",
     "test": "Test accuracy, with `data.valid`.",
     "best": "The metric at the best epoch of each run.",
     "target": "How many runs reached the target, and the median epoch (`--target`).",
@@ -426,7 +426,7 @@ def run_keys() -> Iterator[str]:
 
 
 def fields() -> Iterator[str]:
-    (whole,) = tables(REFERENCE, "mlp*", Question(target=0.97, early=3, bootstrap=True))
+    (whole,) = tables(REFERENCE, "mlp*", Question(target=0.97, early=3))
     rows = []
     for name, column in available(whole).items():
         if not column.is_setting:
@@ -447,14 +447,6 @@ def tables(folder: Path, pattern: str, question: Question) -> list[Table]:
 @cache
 def collected(folder: Path, pattern: str) -> Runs:
     return collect(sorted(folder.glob(pattern)))
-
-
-def with_other_images(arm: str, baseline: str, folder: Path) -> str:
-    """The bootstrap's interval of a difference."""
-    runs = collect([folder / arm, folder / baseline])
-    (whole,) = compare(runs, Question(baseline=baseline, bootstrap=True)).tables
-    cell = available(whole)["bootstrap"].cell(whole.rows[1])
-    return "" if cell == "–" else cell
 
 
 def row_of(arm: str, folder: Path, question: Question) -> tuple[Row, dict[str, str]]:
@@ -482,14 +474,13 @@ def tutorial() -> Iterator[str]:
 def comparisons() -> Iterator[str]:
     rows = []
     for arm, baseline, metric, at in COMPARISONS:
-        bootstrap = (at, metric) == ("final", "valid_accuracy")
-        row, plain = row_of(arm, REFERENCE, Question(metric, at, baseline))  # type: ignore[arg-type]
-        images = with_other_images(arm, baseline, REFERENCE) if bootstrap else ""
+        row, cells = row_of(arm, REFERENCE, Question(metric, at, baseline))  # type: ignore[arg-type]
         where = "training" if metric.startswith("train") else "test"
         epoch = at if isinstance(at, int) else row.arm.complete[0].epochs
-        rows.append([f"`{arm}` - `{baseline}`", where, str(epoch), plain["difference"], plain["p"], images])
-    headings = ("comparison", "images", "epoch", "difference", "p", "with other images")
-    yield from table(headings, rows, right=range(2, 6))
+        over = row.difference.over if row.difference else ""
+        rows.append([f"`{arm}` - `{baseline}`", where, str(epoch), cells["difference"], over, cells["p"]])
+    headings = ("comparison", "images", "epoch", "difference", "interval over", "p")
+    yield from table(headings, rows, right=(2, 3, 5))
 
 
 def norm_results() -> Iterator[str]:
@@ -509,10 +500,9 @@ def norm_results() -> Iterator[str]:
 def norm_comparisons() -> Iterator[str]:
     rows = []
     for arm, baseline in NORM_COMPARISONS:
-        _, plain = row_of(arm, NORM_RUNS, Question(baseline=baseline))
-        images = with_other_images(arm, baseline, NORM_RUNS)
-        rows.append([f"`{arm}` - `{baseline}`", plain["difference"], plain["p"], images])
-    yield from table(("comparison", "difference", "p", "with other images"), rows, right=range(1, 4))
+        _, cells = row_of(arm, NORM_RUNS, Question(baseline=baseline))
+        rows.append([f"`{arm}` - `{baseline}`", cells["difference"], cells["p"]])
+    yield from table(("comparison", "difference", "p"), rows, right=(1, 2))
 
 
 def sample() -> Iterator[str]:

@@ -18,7 +18,6 @@ from bnbench.analysis.statistics import (
     sampling_error,
     sign_flip_p,
     smallest_p,
-    two_way_bootstrap,
     welch,
 )
 from bnbench.runs.format import read_run
@@ -143,42 +142,6 @@ def test_pairs_are_the_common_seeds_where_they_are_half_of_the_smaller_arms():
 def test_the_sampling_error_of_a_test_set(accuracy, images):
     expected = stats.binomtest(round(accuracy * images), images).proportion_ci(method="wilson")
     assert sampling_error(accuracy, images) == pytest.approx((expected.high - expected.low) / 2)
-
-
-def test_the_two_way_bootstrap_of_one_network_is_that_over_images():
-    """With the same mistakes at every seed only the images vary: 1.96 standard errors of a mean of -1, 0 and 1."""
-    arm, other = list(range(0, 200)), list(range(100, 400))  # of 10,000: 100 more are wrong
-    low, high = two_way_bootstrap(by_seed([arm] * 5), by_seed([other] * 5), 10_000)
-    gaps = np.zeros(10_000)
-    gaps[200:400] += 1
-    gaps[:100] -= 1
-    half = 1.96 * gaps.std() / 100
-    assert (low + high) / 2 == pytest.approx(gaps.mean(), abs=0.1 * half)
-    assert (high - low) / 2 == pytest.approx(half, rel=0.1)
-
-
-@pytest.mark.parametrize("first", [0, 8], ids=["paired", "unpaired"])
-def test_the_two_way_bootstrap_against_one_that_draws_in_loops(first):
-    rng = np.random.default_rng(0)
-    images, n = 300, 8
-    hard = rng.random(images) ** 4  # some images are hard for every network
-    arm = [np.flatnonzero(rng.random(images) < hard + 0.01 * seed) for seed in range(n)]
-    other = [np.flatnonzero(rng.random(images) < hard) for _ in range(n)]
-    low, high = two_way_bootstrap(
-        by_seed([a.tolist() for a in arm]), by_seed([a.tolist() for a in other], first), images
-    )
-    right = np.ones((2, n, images))
-    for which, networks in enumerate((arm, other)):
-        for seed, wrong in enumerate(networks):
-            right[which, seed, wrong] = 0
-    draws = []
-    for _ in range(2_000):
-        drawn = rng.integers(0, images, images)
-        seeds = rng.integers(0, n, n)
-        others = seeds if first == 0 else rng.integers(0, n, n)
-        draws.append(right[0][seeds][:, drawn].mean() - right[1][others][:, drawn].mean())
-    expected = np.quantile(draws, [0.025, 0.975])
-    assert (low, high) == pytest.approx(tuple(expected), abs=0.1 * (expected[1] - expected[0]))
 
 
 ARMS = ("mlp_bn", "mlp_no_bn", "mlp_bn_batch_stats", "cnn_bn", "cnn_no_bn")

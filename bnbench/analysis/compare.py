@@ -5,16 +5,20 @@ compare(collect([Path("results")]), Question(target=0.97)).tables   # a Table fo
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bnbench.analysis.arms import Arm, Group, Runs
 from bnbench.analysis.baselines import named, nearest
+from bnbench.analysis.families import Candidate, Tested, tested
+from bnbench.analysis.intervals import Judged, difference, mean
 from bnbench.analysis.measures import MEASURES, Measure
-from bnbench.analysis.statistics import Difference, Mean, difference, holm, mean_interval, two_way_bootstrap
-from bnbench.errors import ConfigError, ResultsError
-from bnbench.runs.format import Run, read_mistakes
+from bnbench.analysis.mistakes import Wrong, read_wrong
+from bnbench.analysis.statistics import ALPHA, Difference, Mean, Over, mean_interval
+from bnbench.errors import ConfigError
+from bnbench.runs.format import Run
 from bnbench.runs.notes import Kind, Note
 
 At = Literal["final", "best"] | int
@@ -29,7 +33,6 @@ class Question:
     baseline: str | None = None  # a label; None: the most similar arm without a norm
     target: float | None = None
     early: int | None = None  # how many first epochs to average
-    bootstrap: bool = False
 
     @property
     def measure(self) -> Measure:
@@ -74,8 +77,7 @@ class Row:
     parameters: int
     baseline: Arm | None = None  # itself in the baseline's own row
     difference: Difference | None = None
-    p_holm: float | None = None
-    bootstrap: tuple[float, float] | None = None  # interval of the difference in test accuracy
+    tested: Tested = field(default_factory=Tested)
     reached: Reached | None = None
 
     @property
@@ -83,14 +85,19 @@ class Row:
         return self.baseline is self.arm
 
     @property
-    def told_apart_over_seeds(self) -> bool:
-        """Whether the interval of its difference excludes 0."""
+    def p(self) -> float | None:
+        """The p of its difference, corrected for the arms of its baseline."""
+        return self.tested.p
+
+    @property
+    def apart(self) -> bool:
+        """Whether the interval of its difference leaves out 0."""
         return self.difference is not None and self.difference.low is not None and not self.difference.covers_zero
 
     @property
-    def told_apart(self) -> bool:
-        """The same, and with --bootstrap the interval over seeds and images excludes 0 too."""
-        return self.told_apart_over_seeds and not (self.bootstrap and self.bootstrap[0] <= 0 <= self.bootstrap[1])
+    def different(self) -> bool:
+        """Whether the interval leaves out 0, and the test finds a difference too."""
+        return self.apart and self.p is not None and self.p <= ALPHA
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,12 @@ class Table:
     @property
     def compared(self) -> list[Row]:
         return [row for row in self.rows if row.difference is not None]
+
+    @property
+    def over(self) -> Over:
+        """What its intervals are over; a cell whose interval is over something else says so."""
+        of = {part.over for row in self.rows for part in (row.value, row.difference) if part and part.low is not None}
+        return next((over for over in ("seeds and images", "seeds", "images") if over in of), "seeds")
 
 
 @dataclass(frozen=True)
@@ -119,8 +132,6 @@ def compare(runs: Runs, question: Question) -> Comparison:
 
     Raises ConfigError if no group can, if the baseline does not exist, or if the question makes no sense.
     """
-    if question.bootstrap and (question.metric not in ("valid_accuracy", "test_accuracy") or question.at != "final"):
-        raise ConfigError("--bootstrap needs the final accuracy on the test images; leave out --metric and --at")
     if question.target is not None and not (0 <= question.target <= (1e3 if question.is_loss else 1)):
         what = "must be a loss, as in 0.1" if question.is_loss else "accuracies are fractions here: write 0.97 for 97 %"
         raise ConfigError(f"--target {question.target:g}: {what}")
@@ -131,7 +142,9 @@ def compare(runs: Runs, question: Question) -> Comparison:
         if reason is not None:
             notes.append(Note(Kind.NOT_SHOWN, f"not shown: {group.title()}: {reason}"))
             continue
-        rows = [_row(arm, question) for arm in arms]
+        wrong = read_wrong(arms, notes) if _final_accuracy(question) or group.held_out else {}
+        judged = {arm: judge(arm, question, wrong) for arm in arms}
+        rows = [_row(judged[arm], arm, question, wrong) for arm in arms]
         if chosen is None:
             baselines = nearest(arms, notes)
         else:
@@ -140,17 +153,7 @@ def compare(runs: Runs, question: Question) -> Comparison:
                 notes.append(Note(Kind.BASELINE, f"no baseline {chosen} among: {group.title()}"))
         for row, baseline in zip(rows, baselines, strict=True):
             row.baseline = baseline
-        if question.bootstrap and not _bootstraps(group, question):
-            text = f"no bootstrap of held-out images; --metric test_accuracy: {group.title()}"
-            notes.append(Note(Kind.BOOTSTRAP, text))
-        for row in rows:
-            if row.baseline is not None and not row.is_baseline:
-                row.difference = difference(by_seed(row.arm, question), by_seed(row.baseline, question))
-                if question.bootstrap and _bootstraps(group, question):
-                    row.bootstrap = _bootstrap(row, row.baseline, notes)
-        ps = [row.difference.p if row.difference else None for row in rows]
-        for row, p in zip(rows, holm(ps), strict=True):
-            row.p_holm = p
+        _compare(rows, judged)
         rows.sort(key=lambda row: (row.baseline is None, row.baseline and row.baseline.label, not row.is_baseline))
         tables.append(Table(group, question, rows))
     if not tables:
@@ -166,16 +169,43 @@ def _cannot(group: Group, question: Question) -> str | None:
     return None
 
 
-def _row(arm: Arm, question: Question) -> Row:
+def _compare(rows: Sequence[Row], judged: dict[Arm, Judged]) -> None:
+    """Give each row its difference to its baseline, and its p, which is corrected for the arms of that baseline."""
+    families: dict[Arm, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.baseline is not None and not row.is_baseline:
+            row.difference = difference(judged[row.arm], judged[row.baseline])
+            families[row.baseline].append(row)
+    for baseline, family in families.items():
+        arms = [Candidate(row.arm.label, row.arm.digest, judged[row.arm], row.difference) for row in family]
+        for row, result in zip(family, tested(arms, judged[baseline]), strict=True):
+            row.tested = result
+
+
+def _final_accuracy(question: Question) -> bool:
+    """Whether the question is about the network after the last epoch, which mistakes.csv is about too."""
+    return question.metric == "test_accuracy" or (question.metric == "valid_accuracy" and question.at == "final")
+
+
+def judge(arm: Arm, question: Question, wrong: Mapping[Arm, Wrong]) -> Judged:
+    """The arm's results. They include the wrong images if the question is about the accuracy on the test images."""
+    values = by_seed(arm, question)
+    on_test = question.metric == "test_accuracy" or not any(run.held_out for run in arm.complete)
+    if not values or not on_test or not _final_accuracy(question):
+        return Judged(values)
+    return Judged(values, wrong.get(arm), arm.complete[0].test_images)
+
+
+def _row(judged: Judged, arm: Arm, question: Question, wrong: Mapping[Arm, Wrong]) -> Row:
     runs = arm.complete
     seconds = [row.train_seconds for run in runs for row in run.rows]
     per_epoch = question.measure.per_epoch
     return Row(
         arm,
-        value=mean_of(arm, question),
+        value=mean(judged),
         best=mean_of(arm, replace(question, at="best")) if per_epoch else None,
         early=_mean([_early(run, question) for run in runs]) if per_epoch and question.early else None,
-        test=_mean([run.test.accuracy for run in runs if run.test]),
+        test=mean(judge(arm, question.of("test_accuracy"), wrong)),
         epoch_seconds=statistics.median(seconds) if seconds else None,
         parameters=arm.runs()[0].parameters,
         reached=_reached([*runs, *arm.diverged], question),
@@ -226,24 +256,3 @@ def _reached(runs: Sequence[Run], question: Question) -> Reached | None:
             seconds.append(math.inf)
     k = sum(map(math.isfinite, epochs))
     return Reached(k, len(runs), statistics.median(epochs), statistics.median(seconds))
-
-
-def _bootstraps(group: Group, question: Question) -> bool:
-    """Whether the question is about accuracy on the test images; runs record their mistakes only on those."""
-    return question.metric == "test_accuracy" or not group.held_out
-
-
-def _bootstrap(row: Row, baseline: Arm, notes: list[Note]) -> tuple[float, float] | None:
-    if row.difference is None or row.difference.low is None:
-        return None  # one seed gives no interval over seeds
-    try:
-        arm, other = ({run.seed: read_mistakes(run) for run in of.complete} for of in (row.arm, baseline))
-    except ResultsError as error:
-        notes.append(Note(Kind.BOOTSTRAP, f"{row.arm.label}: no bootstrap: {error}"))
-        return None
-    images = {run.test_images for run in [*row.arm.complete, *baseline.complete]}
-    if len(images) > 1:
-        text = f"{row.arm.label}: no bootstrap: its runs and the baseline's were judged on different images"
-        notes.append(Note(Kind.BOOTSTRAP, text))
-        return None
-    return two_way_bootstrap(arm, other, images.pop())

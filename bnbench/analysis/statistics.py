@@ -1,4 +1,4 @@
-"""Statistics over seeds: intervals, paired differences, exact tests, corrections. Numbers in, numbers out.
+"""Statistics over seeds: intervals, paired differences, exact tests, Holm's correction. Numbers in, numbers out.
 
 The distributions come from scipy.special, because scipy.stats takes a second to import. The tests compare every
 function with scipy.stats. Levels are fixed: intervals of 95 %, tests at 5 %.
@@ -7,6 +7,7 @@ function with scipy.stats. Levels are fixed: intervals of 95 %, tests at 5 %.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +18,21 @@ ALPHA = 1 - LEVEL
 EXACT_PAIRS = 30  # up to this number of pairs, all 2ⁿ signs are counted
 DRAWS = 100_000  # random signs for more pairs
 
+Over = Literal["seeds", "images", "seeds and images"]  # what would vary if the experiment were repeated
+
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over n values, with the sample standard deviation and the 95 % t-interval mean ± half.
+    """A mean over n values, with the sample standard deviation and the 95 % interval mean ± half.
 
-    `sd` and `half` are None for one value, because one value has no spread.
+    `sd` is None for one value, because one value has no spread. `half` is None if there is no interval.
     """
 
     n: int
     mean: float
     sd: float | None = None
     half: float | None = None
+    over: Over = "seeds"
 
     @property
     def low(self) -> float | None:
@@ -43,8 +47,9 @@ class Mean:
 class Difference:
     """Arm minus baseline: its mean, 95 % interval and p; paired by seed, or between two independent samples (Welch).
 
-    `n` counts the pairs, or the seeds of the smaller sample. The interval and p are None if n is 1.
-    p is None too if the difference is unpaired and every value is the same in both samples.
+    `n` counts the pairs, or the seeds of the smaller sample. The interval is the mean ± t(df) se. For one seed there
+    is no p, and no interval over seeds. p is None too if the difference is unpaired and every value is the same in
+    both samples. `parts` has the parts of se² that belong to seeds, to images, and to both (crossed.py).
     """
 
     mean: float
@@ -53,10 +58,14 @@ class Difference:
     low: float | None = None
     high: float | None = None
     p: float | None = None
+    se: float | None = None
+    df: float | None = None
+    over: Over = "seeds"
+    parts: tuple[float, float, float] | None = None
 
     @property
     def covers_zero(self) -> bool:
-        """Whether there is an interval and it covers 0: the arms do not differ significantly."""
+        """Whether there is an interval and it covers 0."""
         return self.low is not None and self.high is not None and self.low <= 0 <= self.high
 
 
@@ -96,7 +105,9 @@ def difference(arm: Mapping[int, float], baseline: Mapping[int, float]) -> Diffe
         return welch(list(arm.values()), list(baseline.values()))
     gaps = [arm[seed] - baseline[seed] for seed in seeds]
     of = mean_interval(gaps)
-    return Difference(of.mean, True, of.n, of.low, of.high, sign_flip_p(gaps) if of.n > 1 else None)
+    if of.sd is None:
+        return Difference(of.mean, True, 1)
+    return Difference(of.mean, True, of.n, of.low, of.high, sign_flip_p(gaps), of.sd / math.sqrt(of.n), of.n - 1)
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -111,10 +122,10 @@ def welch(a: Sequence[float], b: Sequence[float]) -> Difference:
     share_a, share_b = mean_a.sd**2 / len(a), mean_b.sd**2 / len(b)
     se = math.sqrt(share_a + share_b)
     if se == 0:
-        return Difference(gap, False, n, gap, gap)
+        return Difference(gap, False, n, gap, gap, None, 0.0, n - 1)
     df = (share_a + share_b) ** 2 / (share_a**2 / (len(a) - 1) + share_b**2 / (len(b) - 1))
     half = t_quantile(df) * se
-    return Difference(gap, False, n, gap - half, gap + half, 2 * float(special.stdtr(df, -abs(gap) / se)))
+    return Difference(gap, False, n, gap - half, gap + half, 2 * float(special.stdtr(df, -abs(gap) / se)), se, df)
 
 
 def sign_flip_p(gaps: Sequence[float]) -> float:
@@ -173,38 +184,3 @@ def sampling_error(accuracy: float, images: int) -> float:
     """Half of the 95 % interval (Wilson 1927) of an accuracy measured on this number of images."""
     z = float(special.ndtri(1 - ALPHA / 2))
     return z / (1 + z * z / images) * math.sqrt(accuracy * (1 - accuracy) / images + (z / (2 * images)) ** 2)
-
-
-def two_way_bootstrap(
-    arm: Mapping[int, Sequence[int]], baseline: Mapping[int, Sequence[int]], images: int, draws: int = 2_000
-) -> tuple[float, float]:
-    """95 % interval of the difference in accuracy over other seeds *and* other test images.
-
-    `arm` and `baseline` give the images that each seed's network gets wrong. Each draw takes as many seeds
-    and as many images again, with replacement. Both arms get the same images, and the same seeds if they are paired.
-    The interval is the middle 95 % of the draws' differences. With two or three seeds it is too narrow. With ten it
-    is somewhat wide, because the noise that belongs to a seed and an image together is counted twice.
-    """
-    seeds = common_seeds(dict.fromkeys(arm, 0.0), dict.fromkeys(baseline, 0.0))
-    rng = np.random.default_rng(0)
-
-    def matrix(mistakes: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        wrong = np.zeros((len(mistakes), images), dtype=np.float32)
-        for row, indices in zip(wrong, mistakes, strict=True):
-            row[indices] = 1
-        return wrong
-
-    # A value for each seed and image: +1 if only the arm is right, -1 if only the baseline is.
-    if seeds:
-        samples = [matrix([baseline[seed] for seed in seeds]) - matrix([arm[seed] for seed in seeds])]
-    else:
-        samples = [-matrix(list(arm.values())), matrix(list(baseline.values()))]
-    gaps = np.zeros(draws)
-    for draw in range(draws):
-        of_images = np.bincount(rng.integers(0, images, images), minlength=images).astype(np.float32)
-        for sample in samples:
-            n = len(sample)
-            of_seeds = np.bincount(rng.integers(0, n, n), minlength=n)
-            gaps[draw] += (of_seeds @ (sample @ of_images)) / (n * images)
-    low, high = np.quantile(gaps, [ALPHA / 2, 1 - ALPHA / 2])
-    return float(low), float(high)

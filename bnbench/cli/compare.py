@@ -6,7 +6,7 @@ import typer
 
 from bnbench.cli.app import app
 from bnbench.cli.options import At, Baseline, Metric, Paths, parse_at
-from bnbench.errors import CheckFailed
+from bnbench.errors import CheckFailed, ConfigError
 from bnbench.signals import stop_at_once
 
 
@@ -21,9 +21,10 @@ def compare(
         int | None,
         typer.Option(metavar="N", min=1, help="Add the mean over the first N epochs.", show_default="3 with --target"),
     ] = None,
-    bootstrap: Annotated[
-        bool, typer.Option("--bootstrap", help="Add intervals over seeds and over test images.")
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every sentence on what limits the answers.")
     ] = False,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", hidden=True)] = False,
     per_epoch: Annotated[bool, typer.Option("--per-epoch", help="Print one row per epoch, arms side by side.")] = False,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="Choose columns, as in value,difference,norm.type.")
@@ -47,7 +48,7 @@ def compare(
     """Compare the arms in each PATH: results folders or single runs.
 
     Runs on different data, or with other numbers of epochs, have separate tables.
-    Intervals are 95 % intervals over seeds; ~ marks one that covers 0.
+    Intervals are 95 % intervals over seeds, and over the test images for the final accuracy.
 
     \b
     Examples:
@@ -65,7 +66,9 @@ def compare(
         from bnbench.report import tables
         from bnbench.report.gate import failures, parse_gate
 
-    question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None), bootstrap)
+    if bootstrap:
+        raise ConfigError("--bootstrap: is gone; without it, the interval of the final accuracy covers test images too")
+    question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None))
     gates = [parse_gate(text) for text in fail_if or []]
     runs = collect(paths)
     comparison = answer(runs, question)
@@ -83,7 +86,7 @@ def compare(
     if per_epoch:
         tables.print_epochs(runs, notes, form, console.stdout())
     else:
-        tables.print_tables(shown, notes, form, console.stdout())
+        tables.print_tables(shown, notes, form, console.stdout(), explain=explain)
     for note in notes:
         console.say(str(note))
     if failed:

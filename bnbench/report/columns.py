@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from bnbench.analysis.compare import Question, Row, Table
-from bnbench.analysis.statistics import Difference, Mean
+from bnbench.analysis.statistics import Difference, Mean, Over
 from bnbench.errors import ConfigError
 
 NOTHING = "–"
@@ -29,6 +29,7 @@ class Column:
     fields: Callable[[Row], dict[str, Any]]
     order: Callable[[Row], Any]
     is_setting: bool = False  # a key of the config
+    on_demand: bool = False  # on screen only if --columns names it
 
 
 def choose(
@@ -46,7 +47,7 @@ def choose(
     said = {
         name: column
         for name, column in results.items()
-        if empty or any(column.cell(row) not in (NOTHING, BASELINE) for row in table.rows)
+        if empty or (not column.on_demand and any(column.cell(row) not in (NOTHING, BASELINE) for row in table.rows))
     }
     changed = {k: c for k, c in config.items() if not only_changed or len(_settings(table, k)) > 1}
     return {"arm": ARM, **said, **changed}
@@ -98,12 +99,11 @@ def _results(table: Table) -> dict[str, Column]:
     at = f"epoch {question.at}" if isinstance(question.at, int) else question.at
     columns = {
         "seeds": SEEDS,
-        "value": _mean_column(f"{at} {what}", question.column, lambda row: row.value, loss=loss),
-        "difference": _difference_column(loss),
+        "value": _mean_column(f"{at} {what}", question.column, lambda row: row.value, loss=loss, over=table.over),
+        "difference": _difference_column(table),
         "p": P,
+        "shares": SHARES,
     }
-    if question.bootstrap:
-        columns["bootstrap"] = BOOTSTRAP
     if table.group.held_out and question.metric != "test_accuracy":
         columns["test"] = _mean_column("test %", "test_accuracy", lambda row: row.test, loss=False)
     if question.at != "best" and per_epoch:
@@ -134,33 +134,61 @@ def p_text(p: float) -> str:
     return "<0.001" if p < 0.0005 else f"{p:.3f}"
 
 
-def mean_text(mean: Mean | None, *, loss: bool = False) -> str:
-    """97.30 ± 0.19, or 97.30 for one seed."""
+def shares(gap: Difference | None) -> tuple[float, ...] | None:
+    """The shares of its uncertainty that belong to seeds, to images, and to both; None if they are not known."""
+    if gap is None or gap.parts is None or gap.n < 2 or not sum(gap.parts):
+        return None
+    return tuple(part / sum(gap.parts) for part in gap.parts)
+
+
+def mean_text(mean: Mean | None, *, loss: bool = False, over: Over | None = None) -> str:
+    """97.30 ± 0.19, or 97.30 without an interval. Adds what the interval is over if that is not `over`."""
     if mean is None:
         return NOTHING
-    return number(mean.mean, loss=loss) + ("" if mean.half is None else f" ± {number(mean.half, loss=loss)}")
+    text = number(mean.mean, loss=loss)
+    if mean.half is None:
+        return text
+    return f"{text} ± {number(mean.half, loss=loss)}" + (f" over {mean.over}" if over not in (None, mean.over) else "")
 
 
-def difference_text(gap: Difference | None, *, apart: bool, seeds: int, loss: bool = False) -> str:
-    """-0.48 [-0.75, -0.20], or ~ and the interval. Adds the number of pairs if the arm has more seeds."""
+def mark(gap: Difference, different: bool) -> str:
+    """~ if the interval covers 0, ? if it leaves out 0 and no test shows a difference, else nothing."""
+    return "~" if gap.covers_zero else "" if different or gap.low is None else "?"
+
+
+def difference_text(
+    gap: Difference | None, *, different: bool, seeds: int, loss: bool = False, over: Over | None = None
+) -> str:
+    """-0.48 [-0.75, -0.20]; ~ and the interval; or +0.36? and the interval.
+
+    Adds the number of pairs if the arm has more seeds, and what the interval is over if that is not `over`.
+    """
     if gap is None:
         return NOTHING
-    text = signed(gap.mean, loss=loss)
+    text, sign = signed(gap.mean, loss=loss), mark(gap, different)
     if gap.low is not None and gap.high is not None:
-        text = f"{text if apart else '~'} {interval(gap.low, gap.high, loss=loss)}"
+        text = f"{sign if sign == '~' else text + sign} {interval(gap.low, gap.high, loss=loss)}"
     if not gap.paired:
         return f"{text} unpaired"
-    return text if gap.n == seeds else f"{text} ({gap.n} pair{'s' if gap.n > 1 else ''})"
+    if gap.n != seeds:
+        text += f" ({gap.n} pair{'s' if gap.n > 1 else ''})"
+    return text if gap.low is None or over in (None, gap.over) else f"{text} over {gap.over}"
 
 
-def _mean_column(heading: str, field: str, get: Callable[[Row], Mean | None], *, loss: bool) -> Column:
+def _mean_column(
+    heading: str, field: str, get: Callable[[Row], Mean | None], *, loss: bool, over: Over | None = None
+) -> Column:
     def cell(row: Row) -> str:
-        return mean_text(get(row), loss=loss)
+        return mean_text(get(row), loss=loss, over=over)
 
     def fields(row: Row) -> dict[str, Any]:
         mean = get(row)
         values = (mean.mean, mean.sd, mean.low, mean.high) if mean else (None,) * 4
-        return dict(zip((field, f"{field}_sd", f"{field}_low", f"{field}_high"), values, strict=True))
+        known = mean is not None and mean.half is not None
+        return {
+            **dict(zip((field, f"{field}_sd", f"{field}_low", f"{field}_high"), values, strict=True)),
+            f"{field}_over": mean.over if mean and known else None,
+        }
 
     def order(row: Row) -> float | None:
         mean = get(row)
@@ -169,11 +197,14 @@ def _mean_column(heading: str, field: str, get: Callable[[Row], Mean | None], *,
     return Column(heading, cell, fields, order)
 
 
-def _difference_column(loss: bool) -> Column:
+def _difference_column(table: Table) -> Column:
+    loss, over = table.question.is_loss, table.over
+
     def cell(row: Row) -> str:
         if row.is_baseline:
             return BASELINE
-        return difference_text(row.difference, apart=row.told_apart, seeds=len(row.arm.complete), loss=loss)
+        seeds = len(row.arm.complete)
+        return difference_text(row.difference, different=row.different, seeds=seeds, loss=loss, over=over)
 
     def fields(row: Row) -> dict[str, Any]:
         gap = row.difference
@@ -184,6 +215,7 @@ def _difference_column(loss: bool) -> Column:
             "difference": gap and gap.mean,
             "difference_low": gap and gap.low,
             "difference_high": gap and gap.high,
+            "difference_over": gap.over if gap and gap.low is not None else None,
         }
 
     return Column("difference", cell, fields, lambda row: row.difference and row.difference.mean * (1 if loss else -1))
@@ -234,16 +266,26 @@ SEEDS = Column(
     lambda row: -len(row.arm.complete),
 )
 P = Column(
-    "p (Holm)",
-    lambda row: NOTHING if row.p_holm is None else p_text(row.p_holm),
-    lambda row: {"p": row.difference and row.difference.p, "p_holm": row.p_holm},
-    lambda row: row.p_holm,
+    "p",
+    lambda row: p_text(row.p) if row.p is not None else row.tested.why or NOTHING,
+    lambda row: {
+        "p": row.difference and row.difference.p,
+        "p_adjusted": row.p,
+        "correction": row.tested.correction,
+        "comparisons": row.tested.comparisons or None,
+        "not_tested": row.tested.why,
+        "alias_of": row.tested.alias_of,
+    },
+    lambda row: row.p,
 )
-BOOTSTRAP = Column(
-    "test %, seeds x images",
-    lambda row: interval(*row.bootstrap) if row.bootstrap else NOTHING,
-    lambda row: dict(zip(("bootstrap_low", "bootstrap_high"), row.bootstrap or (None, None), strict=True)),
-    lambda row: row.bootstrap and -sum(row.bootstrap),
+SHARES = Column(
+    "seeds/images/both",
+    lambda row: NOTHING if (of := shares(row.difference)) is None else "/".join(f"{100 * share:.0f}" for share in of),
+    lambda row: dict(
+        zip(("share_seeds", "share_images", "share_both"), shares(row.difference) or (None,) * 3, strict=True)
+    ),
+    lambda row: None if (of := shares(row.difference)) is None else -of[0],
+    on_demand=True,
 )
 SECONDS = Column(
     "s/epoch",

@@ -1,6 +1,7 @@
 """`bnbench diff`: how two runs or two arms differ in config, environment and metrics."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from bnbench.analysis.arms import Arm, Group, collect, seed_ranges
-from bnbench.analysis.compare import Question, by_seed, mean_of
+from bnbench.analysis.compare import Question, judge
+from bnbench.analysis.intervals import difference, mean
+from bnbench.analysis.maxt import FEWEST_PAIRS
 from bnbench.analysis.measures import CURVES, MEASURES
-from bnbench.analysis.statistics import Difference, Mean, difference
+from bnbench.analysis.mistakes import Wrong, read_wrong
+from bnbench.analysis.statistics import ALPHA, Difference, Mean
 from bnbench.console import JSON_SCHEMA_VERSION, inert
 from bnbench.errors import ConfigError
 from bnbench.report.columns import difference_text, mean_text
@@ -27,6 +31,7 @@ class Side:
 
     group: Group
     arm: Arm
+    wrong: dict[Arm, Wrong]  # empty if mistakes.csv is missing or damaged
 
     @property
     def runs(self) -> list[Run]:
@@ -59,11 +64,12 @@ def side(path: Path, notes: list[Note]) -> Side:
     """The only arm at or below `path`. Raises ConfigError if there are several, ResultsError if there are none."""
     runs = collect([path])
     notes.extend(runs.notes)
-    sides = [Side(group, arm) for group, arms in runs.groups.items() for arm in arms if arm.complete or arm.diverged]
-    if len(sides) > 1:
-        names = ", ".join(sorted({side.arm.label for side in sides})[:5])
-        raise ConfigError(f"{path}: holds {len(sides)} arms ({names}, …); name one arm's folder, or one run's")
-    return sides[0]
+    found = [(group, arm) for group, arms in runs.groups.items() for arm in arms if arm.complete or arm.diverged]
+    if len(found) > 1:
+        names = ", ".join(sorted({arm.label for _, arm in found})[:5])
+        raise ConfigError(f"{path}: holds {len(found)} arms ({names}, …); name one arm's folder, or one run's")
+    ((group, arm),) = found
+    return Side(group, arm, read_wrong([arm], notes))
 
 
 def config_differences(a: Side, b: Side) -> dict[str, tuple[str | None, str | None]]:
@@ -91,8 +97,8 @@ def metrics(a: Side, b: Side) -> list[Metric]:
     rows = []
     for name in names:
         question = Question(metric=name)
-        gap = difference(by_seed(b.arm, question), by_seed(a.arm, question)) if a.group == b.group else None
-        rows.append(Metric(name, mean_of(a.arm, question), mean_of(b.arm, question), gap))
+        one, other = (judge(side.arm, question, side.wrong) for side in (a, b))
+        rows.append(Metric(name, mean(one), mean(other), difference(other, one) if a.group == b.group else None))
     return rows
 
 
@@ -141,14 +147,19 @@ def print_diff(a: Side, b: Side, console: Console) -> None:
     _print(["last epoch", "A", "B", "B - A"], cells, console)
     for sentence in sentences(a, b):
         console.print(sentence)
-    if a.group == b.group and max(len(a.arm.complete), len(b.arm.complete)) > 1:
-        console.print("±, [ ]: 95 % t-intervals over seeds; differences are paired by seed; ~ if an interval covers 0.")
+    if any(re.search(r"±|\[", cell) for row in cells for cell in row):
+        console.print(
+            "±, [ ]: 95 % intervals over seeds, or as a cell says. Differences are paired by seed.\n"
+            "~: the interval covers 0. ?: it leaves out 0, but p is above 0.05, or there are too few seeds to test."
+        )
 
 
 def _cells(metric: Metric, seeds: int) -> list[str]:
     loss, gap = MEASURES[metric.name].is_loss, metric.difference
-    text = difference_text(gap, apart=gap is None or not gap.covers_zero, seeds=seeds, loss=loss)
-    return [MEASURES[metric.name].words, mean_text(metric.a, loss=loss), mean_text(metric.b, loss=loss), text]
+    different = gap is not None and gap.p is not None and gap.p <= ALPHA and (gap.n >= FEWEST_PAIRS or not gap.paired)
+    text = difference_text(gap, different=different, seeds=seeds, loss=loss, over="seeds")
+    means = (mean_text(of, loss=loss, over="seeds") for of in (metric.a, metric.b))
+    return [MEASURES[metric.name].words, *means, text]
 
 
 def _print(headings: list[str], rows: list[list[str]], console: Console) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from bnbench.analysis.arms import Group
 from bnbench.analysis.compare import Question, Row, Table, mean_of
 from bnbench.analysis.measures import MEASURES
-from bnbench.console import JSON_SCHEMA_VERSION
+from bnbench.console import COMPARISON_SCHEMA_VERSION
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 from bnbench.report.columns import Column, available
@@ -20,6 +20,7 @@ from bnbench.runs.notes import Kind, Note
 
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MAX_BYTES = 100_000_000
+OLD_NAMES = {"p_holm": "p_adjusted"}  # of schema version 1
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 GATE = re.compile(
     rf"""\s* (?P<field> [a-z][a-z0-9_.]*)          # valid_accuracy
@@ -51,6 +52,8 @@ def parse_gate(text: str) -> Gate:
     if found is None:
         raise ConfigError(f"--fail-if {text}: must be FIELD < NUMBER, {EXAMPLES}")
     field, sign = found["field"], found["sign"]
+    if field in OLD_NAMES:
+        raise ConfigError(f"--fail-if {text}: {field} has another name now: write {OLD_NAMES[field]}")
     limit = float((found["number"] or found["plus"] or "0").replace(" ", ""))
     if not math.isfinite(limit):
         raise ConfigError(f"--fail-if {text}: must have a finite number")
@@ -71,7 +74,7 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[Note]) -> Iterator
         columns, name = available(table), _full_name(gate.field, table)
         if gate.field not in MEASURES and name not in _fields(columns, table.rows[0]):
             continue  # as test accuracy for runs that do not hold images out
-        compared = {key: column for key, column in columns.items() if key in ("difference", "p", "bootstrap")}
+        compared = {key: column for key, column in columns.items() if key in ("difference", "p", "shares")}
         without_baseline = _fields(compared, table.rows[0])
         for row in table.rows:
             value = _value(gate, row, columns, table.question)
@@ -137,10 +140,12 @@ def _identity(group: dict[str, Any], arm: Any, digest: Any) -> tuple[Any, ...]:
 def _read_saved(text: str, path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     try:
         saved = json.loads(read_bounded(path, MAX_BYTES))
-        if not 1 <= saved["schema_version"] <= JSON_SCHEMA_VERSION:
+        if not 1 <= saved["schema_version"] <= COMPARISON_SCHEMA_VERSION:
             raise ConfigError(f"--fail-if {text}: {path} was written by a newer bnbench; update to read it")
         arms = {
-            _identity(group, arm["arm"], arm["digest"]): dict(arm) for group in saved["groups"] for arm in group["arms"]
+            _identity(group, arm["arm"], arm["digest"]): {OLD_NAMES.get(name, name): arm[name] for name in arm}
+            for group in saved["groups"]
+            for arm in group["arms"]
         }
     except OSError as error:
         raise ConfigError(f"--fail-if {text}: {path} cannot be read: {error.strerror}") from None

@@ -147,7 +147,7 @@ def _of(seeds: Sequence[int]) -> str:
     """The number of seeds, in words."""
     if (many := max(seeds)) == 1:
         return "one seed each, without bands"
-    bands = "with bands of 95 %" if (few := min(seeds)) > 1 else "with bands of 95 % where there are several"
+    bands = "with bands of 95 % over seeds" if (few := min(seeds)) > 1 else "with bands of 95 % where there are several"
     return f"means over {few if few == many else f'{few} to {many}'} seeds, {bands}"
 
 

@@ -1,89 +1,160 @@
-"""The sentences below a table: which arms differ, by how much, how certain that is, and the limits."""
+"""The sentences below a table: first the answers, then what limits them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from bnbench.analysis.compare import Question, Row, Table
-from bnbench.analysis.statistics import ALPHA, EXACT_PAIRS, sampling_error, smallest_p
-from bnbench.report.columns import interval, number, p_text, signed
+from bnbench.analysis.maxt import FEWEST_PAIRS
+from bnbench.analysis.statistics import ALPHA, sampling_error, t_quantile
+from bnbench.report.columns import interval, number, p_text, shares, signed
 
 MANY = 6  # how many arms a sentence names
 
 
-def summary(table: Table) -> list[str]:
-    """Sentences on the whole table, also on rows that are not shown."""
-    return [*_verdicts(table), *_limits(table)]
+class Limit(NamedTuple):
+    """A limit of the answers: a few words for the line that names all limits, and the sentence of --explain."""
+
+    short: str  # empty for what holds for every table of its kind
+    long: str
 
 
-def _verdicts(table: Table) -> Iterator[str]:
-    rows = [row for row in table.compared if row.difference and row.difference.low is not None]
-    apart = sorted((row for row in rows if row.told_apart), key=lambda row: -_advantage(row, table.question))
-    shown = [row for row in apart if row.p_holm is not None and row.p_holm <= ALPHA]
+def summary(table: Table, *, explain: bool = True) -> list[str]:
+    """Sentences on the whole table, also on rows that are not shown. Without `explain`, limits take two lines."""
+    limits = list(_limits(table))
+    if explain:
+        return [*_answers(table), *(limit.long for limit in limits)]
+    named = [limit.short for limit in limits if limit.short]
+    folded = [f"Take care: {'; '.join(named)}."] if named else []
+    return [*_answers(table), *folded, *(["--explain says what limits these answers."] if limits else [])]
+
+
+def _answers(table: Table) -> Iterator[str]:
+    rows, question = (
+        [row for row in table.compared if row.difference and row.difference.low is not None],
+        table.question,
+    )
+    ahead = sorted(rows, key=lambda row: -_advantage(row, question))
+    shown = [row for row in ahead if row.different]
     for row in shown[:MANY]:
-        yield f"{_gap(row, table.question)}; p {p_text(row.p_holm or 0)}{_holm(table)}."
-    if shown[MANY:]:
-        where = _names(shown[MANY:], lambda row: f"{row.arm.label} ({_where(row, table.question)})", len(shown))
-        yield f"Also significant: {where}."
-    if untested := [row for row in apart if row.p_holm is None]:
-        yield f"No test is possible if every seed gives the same value: {_names(untested, _label)}."
-    if hints := [row for row in apart if row.p_holm is not None and row not in shown]:
-        gaps = _names(hints, lambda row: _gap(row, table.question), 3)
-        yield f"Suggestive only, because p > {ALPHA:.2f}{_holm(table)}: {gaps}."
-    if images := [row for row in rows if row.told_apart_over_seeds and not row.told_apart]:
-        yield f"Significant over seeds, but not over test images as well: {_names(images, _label)}."
-    unsure = [row for row in rows if not row.told_apart and row not in images]
-    if torn := [row for row in unsure if row.p_holm is not None and row.p_holm <= ALPHA]:
-        names = _names(torn, lambda row: f"{row.arm.label} (p {p_text(row.p_holm or 0)})")
-        yield f"p is small, but the interval covers 0. A few seeds may dominate, so look at each seed: {names}."
-    if alike := [row for row in unsure if row not in torn]:
-        baselines = {row.baseline.label for row in alike if row.baseline}
-        whom = baselines.pop() if len(baselines) == 1 else "the baseline"
-        yield f"No significant difference from {whom} (not evidence of equality): {_names(alike, _label)}."
+        yield f"Different: {_gap(row, question)}, p {p_text(row.p or 0)}."
+    if more := shown[MANY:]:
+        where = _names(more, lambda row: f"{row.arm.label} ({_where(row, question)})", len(more))
+        yield f"Also different: {where}."
+    if hints := [row for row in ahead if row.apart and not row.different and row.p is not None]:
+        gaps = _names(hints, lambda row: f"{_gap(row, question)}, p {p_text(row.p or 0)}", 3)
+        yield f"Perhaps different, but p is above {ALPHA:.2f}: {gaps}."
+    torn = [row for row in rows if not row.apart and row.p is not None and row.p <= ALPHA]
+    if images := [row for row in torn if _apart_over_seeds(row)]:
+        yield f"Different on these images, but unknown on other images: {_names(images, _label)}."
+    if outliers := [row for row in torn if row not in images]:
+        names = _names(outliers, lambda row: f"{row.arm.label} (p {p_text(row.p or 0)})")
+        yield f"Unknown: {names}. p is small, but the interval covers 0. Look at each seed: a few may decide."
+    if identical := [row for row in table.compared if row.tested.why == "identical"]:
+        yield f"Identical to {_baseline(identical)} in every seed: {_names(identical, _label)}."
+    if same := [row for row in rows if row.tested.why == "no spread"]:
+        yield f"No test is possible if every seed gives the same value: {_names(same, _label)}."
+    unknown = [row for row in rows if not row.apart and row.p is not None and row not in torn]
+    if unknown:
+        yield f"Unknown: {_possible(unknown, question)}."
+    if few := [row for row in table.compared if row.tested.why == "too few seeds"]:
+        yield f"Too few seeds to test: {_names(few, _label)}. A test needs {FEWEST_PAIRS} seeds that both arms have."
+    if of := _uncertainty([row for row in [*unknown, *images] if shares(row.difference)]):
+        yield of
+    yield from _nothing(table)
 
 
-def _limits(table: Table) -> Iterator[str]:
+def _possible(rows: Sequence[Row], question: Question) -> str:
+    """a (a difference of up to 0.21 points is possible), b (0.35)"""
+    unit = "" if question.is_loss else " points"
+
+    def most(row: Row) -> str:
+        assert row.difference and row.difference.low is not None and row.difference.high is not None
+        return number(max(-row.difference.low, row.difference.high), loss=question.is_loss)
+
+    first = f"{rows[0].arm.label} (a difference of up to {most(rows[0])}{unit} is possible)"
+    more = _names(rows[1:], lambda row: f"{row.arm.label} ({most(row)})", MANY - 1)
+    return f"{first}, {more}" if more else first
+
+
+def _uncertainty(rows: Sequence[Row]) -> str:
+    """Where the uncertainty of undecided differences comes from, and what would reduce it."""
+    parts = [sum(parts) for parts in zip(*(row.difference.parts for row in rows if row.difference), strict=True)]
+    if not parts or not sum(parts):
+        return ""
+    seeds, images, both = (f"{100 * part / sum(parts):.0f} %" for part in parts)
+    helps = "more seeds help" if parts[1] < sum(parts) / 2 else "more test images help, more seeds do not help much"
+    which = "this uncertainty" if len(rows) == 1 else "these uncertainties"
+    return f"Of {which} {seeds} is seeds, {images} images, {both} both: {helps}."
+
+
+def _nothing(table: Table) -> Iterator[str]:
+    if len(table.rows) < 2 or table.compared:
+        return
+    baselines = {row.baseline.label for row in table.rows if row.baseline and not row.is_baseline}
+    if baselines:
+        yield f"Nothing is compared: no run of {', '.join(sorted(baselines))}, the baseline, is complete."
+    elif table.question.baseline is None:
+        yield "Nothing is compared: there is not exactly one arm without a norm. Choose a baseline with --baseline."
+    else:
+        yield f"Nothing is compared: {table.question.baseline} is not an arm in this table."
+
+
+def _limits(table: Table) -> Iterator[Limit]:
     """Conclusions that the numbers do not support."""
-    if single := [row for row in table.rows if len(row.arm.complete) == 1]:
-        yield f"One seed is too few for a conclusion: {_names(single, _label)}."
-    if pair := [row for row in table.compared if row.difference and row.difference.low is None and row not in single]:
-        yield f"One pair of seeds is too few for a conclusion: {_names(pair, _label)}."
+    single = [row for row in table.rows if len(row.arm.complete) == 1]
+    pair = [row for row in table.compared if row.difference and row.difference.n == 1 and row not in single]
+    for rows, what in ((single, "one seed"), (pair, "one pair of seeds")):
+        if rows:
+            names = _names(rows, _label)
+            yield Limit(f"{what} ({names})", f"{what.capitalize()} supports no conclusion about other seeds: {names}.")
     if gone := [row for row in table.rows if row.arm.diverged and not row.arm.complete]:
-        yield f"Every run diverged, so there is no mean: {_names(gone, _with_seeds)}."
+        names = _names(gone, _with_seeds)
+        yield Limit(f"no mean ({names})", f"Every run diverged, so there is no mean: {names}.")
     if lost := [row for row in table.rows if row.arm.diverged and row.arm.complete]:
-        yield f"Means exclude diverged runs, so they are too good: {_names(lost, _with_seeds)}."
-    if len(table.rows) > 1 and not table.compared:
-        baselines = {row.baseline.label for row in table.rows if row.baseline and not row.is_baseline}
-        yield (
-            f"Nothing is compared: no run of {', '.join(sorted(baselines))}, the baseline, is complete."
-            if baselines
-            else "Nothing is compared: there is not exactly one arm without a norm; choose a baseline with --baseline."
-            if table.question.baseline is None
-            else f"Nothing is compared: {table.question.baseline} is not an arm in this table."
+        names = _names(lost, _with_seeds)
+        yield Limit(
+            f"diverged runs left out ({names})", f"Means leave out diverged runs, so they are too good: {names}."
         )
-    yield from _too_few(table)
+    yield from _copies(table)
+    if table.question.at == "best" and any(row.value for row in table.rows):
+        long = "best: each seed's best epoch is chosen on the images it is measured on, so it is too good."
+        yield Limit("best is too good", long)
+    if any(row.difference and not row.difference.paired for row in table.compared):
+        rows = [row for row in table.compared if row.difference and not row.difference.paired]
+        names = _names(rows, _label)
+        long = f"Unpaired arms share too few seeds with the baseline: {names}. Welch's test compares them, and Holm's"
+        yield Limit(
+            f"unpaired ({names})", f"{long} method corrects p for these arms alone. Their intervals are over seeds."
+        )
+    yield from _meaning(table)
+
+
+def _copies(table: Table) -> Iterator[Limit]:
+    """Arms that have one config under several names."""
+    if copies := [row for row in table.compared if row.tested.alias_of]:
+        names = _names(copies, lambda row: f"{row.arm.label} (as {row.tested.alias_of})")
+        yield Limit(
+            f"one config, one comparison ({names})", f"These arms have the config of another: {names}. They count once."
+        )
+    if twins := [row for row in table.compared if row.tested.twin]:
+        names = _names(twins, lambda row: f"{row.arm.label} and {row.tested.twin}")
+        long = f"One config gave different results under two names, so both count as comparisons: {names}."
+        yield Limit(f"one config, different results ({names})", long)
+
+
+def _meaning(table: Table) -> Iterator[Limit]:
+    """What the intervals and p refer to."""
     values = [row.value.mean for row in table.rows if row.value]
-    if values and table.question.at == "best":
-        yield "best: each seed's best epoch is chosen on the images it is measured on, so it is too good."
-    if values and table.question.metric in ("valid_accuracy", "test_accuracy"):
-        yield _on_images(table, max(values))
-
-
-def _too_few(table: Table) -> Iterator[str]:
-    """Arms with too few seeds: the test of n pairs never gives a p below 2/2ⁿ."""
-    pairs = [row.difference.n for row in table.compared if row.difference and row.difference.p is not None]
-    short = [
-        row
-        for row in table.compared
-        if (gap := row.difference) and gap.p is not None and gap.paired and smallest_p(gap.n) * len(pairs) > ALPHA
-    ]
-    if short:
-        fewest = min(row.difference.n for row in short if row.difference)
-        least = p_text(min(1.0, smallest_p(fewest) * len(pairs)))
-        whom = "" if len(short) == len(pairs) else f" of {_names(short, _label)}"
-        enough = next((n for n in range(2, EXACT_PAIRS) if smallest_p(n) * len(pairs) <= ALPHA), EXACT_PAIRS)
-        yield (
-            f"Too few seeds for a test{whom}: with {fewest} pairs, p cannot be below {least}{_holm(table)};"
-            f" {enough} seeds would be enough."
-        )
+    if table.over != "seeds":
+        yield Limit("", "Intervals cover the choice of the seeds and of the test images.")
+    elif values and table.question.metric in ("valid_accuracy", "test_accuracy"):
+        yield Limit("", _on_images(table, max(values)))
+    if any(row.p is not None for row in table.compared):
+        most = max(row.tested.comparisons for row in table.compared)
+        many = f"p is for all {most} comparisons with one baseline together" if most > 1 else "p is for one comparison"
+        long = f"An interval is about one difference alone; {many}. Different needs both: an interval without 0, and p"
+        yield Limit("", f"{long} of at most {ALPHA:.2f}.")
 
 
 def _on_images(table: Table, accuracy: float) -> str:
@@ -94,14 +165,16 @@ def _on_images(table: Table, accuracy: float) -> str:
     error = number(sampling_error(accuracy, images))
     return (
         f"Intervals are over seeds, on the same {images:,} {'test' if on_test else 'held-out'} images. On other images,"
-        f" an accuracy near {number(accuracy)} % could differ by {error} points (95 %)"
-        + ("." if table.question.bootstrap or not on_test else "; --bootstrap includes that.")
+        f" an accuracy near {number(accuracy)} % could differ by {error} points (95 %)."
     )
 
 
-def _holm(table: Table) -> str:
-    n = sum(row.p_holm is not None for row in table.compared)
-    return f" (Holm, {n} comparisons)" if n > 1 else ""
+def _apart_over_seeds(row: Row) -> bool:
+    """Whether the interval would leave out 0 on the same test images."""
+    gap = row.difference
+    if gap is None or gap.parts is None or gap.n < 2:
+        return False
+    return abs(gap.mean) > t_quantile(gap.n - 1) * math.sqrt(gap.parts[0] + gap.parts[2])
 
 
 def _advantage(row: Row, question: Question) -> float:
@@ -112,10 +185,15 @@ def _advantage(row: Row, question: Question) -> float:
 def _gap(row: Row, question: Question) -> str:
     gap, loss = row.difference, question.is_loss
     assert gap is not None and gap.low is not None and gap.high is not None and row.baseline is not None
-    where = "ahead of" if _advantage(row, question) > 0 else "behind"
+    where = _where(row, question)
     amount = f"{signed(gap.mean, loss=loss)}{'' if loss else ' points'}"
-    how = f"{gap.n} pairs" if gap.paired else "unpaired"
-    return f"{row.arm.label} is {where} {row.baseline.label}: {amount} {interval(gap.low, gap.high, loss=loss)}, {how}"
+    name = f"{row.arm.label} is {'ahead of' if where == 'ahead' else where} {row.baseline.label}"
+    return f"{name}: {amount} {interval(gap.low, gap.high, loss=loss)}"
+
+
+def _baseline(rows: Sequence[Row]) -> str:
+    labels = {row.baseline.label for row in rows if row.baseline}
+    return labels.pop() if len(labels) == 1 else "the baseline"
 
 
 def _label(row: Row) -> str:

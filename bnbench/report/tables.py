@@ -20,7 +20,7 @@ from bnbench.analysis.compare import Table
 from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import LEVEL
-from bnbench.console import JSON_SCHEMA_VERSION
+from bnbench.console import COMPARISON_SCHEMA_VERSION
 from bnbench.report.columns import Column, mean_text, number
 from bnbench.report.sentences import summary
 from bnbench.runs.notes import Note
@@ -32,15 +32,20 @@ NARROW = 60  # in a terminal with fewer columns, rows become paragraphs
 Cells = list[list[str]]
 
 LEGEND = (
-    "±, [ ]: 95 % t-intervals over seeds. difference: to the baseline, paired by seed; ~ where its interval covers 0."
+    "±, [ ]: 95 % intervals over {}. difference: to the baseline, paired by seed; ~: its interval covers 0; ?: it"
+    " leaves out 0, but p is above 0.05, or there are too few seeds to test."
 )
-BOOTSTRAP = " seeds x images: 95 % bootstrap interval of the difference over seeds and test images; ~ if it covers 0."
-BEST = " best: each seed's best epoch, chosen on the images it is measured on."
+BEST = " best: each seed's best epoch, chosen on the images it is measured on; its interval is over seeds."
 EPOCH_LEGEND = "Means over seeds; ± is the 95 % t-interval over seeds. s: median time of training and validation."
 
 
 def print_tables(
-    tables: Sequence[tuple[Table, dict[str, Column], Table]], notes: Sequence[Note], form: Format, console: Console
+    tables: Sequence[tuple[Table, dict[str, Column], Table]],
+    notes: Sequence[Note],
+    form: Format,
+    console: Console,
+    *,
+    explain: bool = False,
 ) -> None:
     """Print each group, given as its whole table, the columns to show, and the table of the rows to show."""
     if form == "json":
@@ -48,7 +53,9 @@ def print_tables(
             {**vars(whole.group), **_question(whole), "arms": _arms(part, columns), "summary": summary(whole)}
             for whole, columns, part in tables
         ]
-        print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": groups, "notes": [*map(str, notes)]}, console)
+        print_json(
+            {"schema_version": COMPARISON_SCHEMA_VERSION, "groups": groups, "notes": [*map(str, notes)]}, console
+        )
         return
     if form == "csv":
         _print_csv([record for _, columns, part in tables for record in records(part, columns)], console)
@@ -66,9 +73,10 @@ def print_tables(
         sentences = [f"… and {left_out} more arm{'s' if left_out > 1 else ''}."] if left_out else []
         if settings:
             sentences.append(f"They differ in {', '.join(settings)}; to see it: --columns {settings[0]},…")
-        _print_sentences([*sentences, *summary(whole)], form, console)
+        _print_sentences([*sentences, *summary(whole, explain=explain)], form, console)
     shown = {name for _, columns, _ in tables for name in columns}
-    legend = LEGEND + (BOOTSTRAP if "bootstrap" in shown else "") + (BEST if "best" in shown else "")
+    over = " or ".join(dict.fromkeys(whole.over for whole, _, _ in tables))
+    legend = LEGEND.format(over) + (BEST if "best" in shown else "")
     _print_sentences([legend], form, console)
 
 
@@ -77,7 +85,7 @@ def print_epochs(runs: Runs, notes: Sequence[Note], form: Format, console: Conso
     groups = {group: list(epoch_means(arms)) for group, arms in runs.groups.items()}
     if form == "json":
         value = [{**vars(group), "per_epoch": list(map(_epoch_record, rows))} for group, rows in groups.items()]
-        print_json({"schema_version": JSON_SCHEMA_VERSION, "groups": value, "notes": [*map(str, notes)]}, console)
+        print_json({"schema_version": COMPARISON_SCHEMA_VERSION, "groups": value, "notes": [*map(str, notes)]}, console)
         return
     if form == "csv":
         by_epoch = [(group, row) for group, rows in groups.items() for row in sorted(rows, key=lambda row: row.epoch)]

@@ -13,7 +13,7 @@ class Kind(Enum):
     LEFT_OUT = auto()  # no mean includes a run: it diverged, is unfinished, or is there twice
     SETTINGS = auto()  # a run's config is missing or does not match its digest
     BASELINE = auto()  # arms have no baseline
-    BOOTSTRAP = auto()  # differences have no interval over images
+    IMAGES = auto()  # arms have no interval over test images
     GATE = auto()  # --fail-if does not judge an arm
 
 
