@@ -199,7 +199,7 @@ def _over_images(arm: Arm, baseline: Arm, seeds: Sequence[int], question: Questi
             for one in (arm, baseline)
         )
     except ResultsError as error:
-        notes.append(Note(Kind.BOOTSTRAP, f"{arm.label}: the plan leaves out the test images: {error}"))
+        notes.append(Note(Kind.IMAGES, f"{arm.label}: the plan leaves out the test images: {error}"))
         return None
     images = {run.test_images for run in [*arm.complete, *baseline.complete]}
     return Spread.of_crossed(crossed_difference(ours, theirs, seeds, images.pop())) if len(images) == 1 else None
