@@ -9,7 +9,7 @@ from bnbench.analysis import planning
 from bnbench.analysis.maxt import FEWEST_PAIRS
 from bnbench.analysis.pilot import Measured, Plan, Planned
 from bnbench.console import JSON_SCHEMA_VERSION
-from bnbench.report.columns import NOTHING, number
+from bnbench.report.cells import NOTHING, number
 from bnbench.report.tables import print_grid, print_json
 
 NEVER = "never"

@@ -21,7 +21,8 @@ from bnbench.analysis.compare import Question, Row, Table, by_seed
 from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import common_seeds
-from bnbench.report.columns import available, mean_text
+from bnbench.report.cells import mean_text
+from bnbench.report.columns import available
 
 INK, RULE, BASELINE = "#1c1f24", "#c9cdd3", "#3a3f47"
 SERIES = ("#3a50e0", "#7a3208", "#22a172", "#e850c0", "#4e006e", "#bd8600")

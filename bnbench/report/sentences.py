@@ -7,7 +7,7 @@ from typing import NamedTuple
 from bnbench.analysis.compare import Question, Row, Table
 from bnbench.analysis.maxt import FEWEST_PAIRS
 from bnbench.analysis.statistics import ALPHA, sampling_error, t_quantile
-from bnbench.report.columns import interval, number, p_text, shares, signed
+from bnbench.report.cells import interval, number, p_text, shares, signed
 
 MANY = 6  # how many arms a sentence names
 

@@ -21,7 +21,8 @@ from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import LEVEL
 from bnbench.console import COMPARISON_SCHEMA_VERSION
-from bnbench.report.columns import Column, mean_text, number
+from bnbench.report.cells import mean_text, number
+from bnbench.report.columns import Column
 from bnbench.report.sentences import summary
 from bnbench.runs.notes import Note
 
