@@ -163,12 +163,14 @@ def compare(
     at: At = "final",
     target: float | None = None,
     early: int | None = None,
+    same: float | None = None,
 ) -> "Comparison":
     """Compare the arms of `runs`, or of the runs at or below paths, with 95 % intervals. Needs no torch.
 
     Each arm is compared with `baseline`; by default that is the most similar arm without a norm. Accuracies and
-    targets are fractions. `at` is "final", "best" or an epoch counted from 1. Runs with different data or length
-    get tables of their own, because they cannot be compared.
+    targets are fractions, and so is `same`, the margin within which arms count as the same. `at` is "final", "best" or
+    an epoch counted from 1. Runs with different data or length get tables of their own, because they cannot be
+    compared.
 
     Raises ConfigError (exit code 2) for a question that makes no sense, and ResultsError (3) like `read_runs`.
 
@@ -183,7 +185,7 @@ def compare(
         raise ConfigError(f"at {at!r}: must be 'final', 'best' or an epoch, counted from 1")
     if not isinstance(runs, Runs):
         runs = read_runs(*([runs] if isinstance(runs, str | Path) else runs))
-    answer = analysis.compare(runs, Question(metric, at, baseline, target, early))
+    answer = analysis.compare(runs, Question(metric, at, baseline, target, early, same))
     return Comparison(answer.tables, answer.notes)
 
 

@@ -196,6 +196,7 @@ COLUMNS = {
     "value": "The metric: mean, standard deviation, 95 % interval.",
     "difference": "Difference to the baseline, with its 95 % interval.",
     "p": "p of the difference, before and after the correction for the arms of its baseline; or why there is no test.",
+    "verdict": "`same` (only with `--same`), `different` or `unknown`; the seeds that would decide; p of sameness.",
     "shares": "Which shares of the uncertainty of the difference are due to seeds, images, and both.",
     "test": "Test accuracy, with `data.valid`.",
     "best": "The metric at the best epoch of each run.",

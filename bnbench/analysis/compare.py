@@ -16,12 +16,14 @@ from bnbench.analysis.families import Candidate, Tested, tested
 from bnbench.analysis.intervals import Judged, difference, mean
 from bnbench.analysis.measures import MEASURES, Measure
 from bnbench.analysis.mistakes import Wrong, read_wrong
+from bnbench.analysis.sameness import Sameness, sameness
 from bnbench.analysis.statistics import ALPHA, Difference, Mean, Over, mean_interval
 from bnbench.errors import ConfigError
 from bnbench.runs.format import Run
 from bnbench.runs.notes import Kind, Note
 
 At = Literal["final", "best"] | int
+Verdict = Literal["same", "different", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Question:
     baseline: str | None = None  # a label; None: the most similar arm without a norm
     target: float | None = None
     early: int | None = None  # how many first epochs to average
+    same: float | None = None  # differences below this margin count as none: a fraction, or a loss
 
     @property
     def measure(self) -> Measure:
@@ -78,6 +81,7 @@ class Row:
     baseline: Arm | None = None  # itself in the baseline's own row
     difference: Difference | None = None
     tested: Tested = field(default_factory=Tested)
+    sameness: Sameness | None = None  # if the question has a margin
     reached: Reached | None = None
 
     @property
@@ -98,6 +102,23 @@ class Row:
     def different(self) -> bool:
         """Whether the interval leaves out 0, and the test finds a difference too."""
         return self.apart and self.p is not None and self.p <= ALPHA
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """None without a difference. A difference that is smaller than the margin is the same."""
+        if self.difference is None:
+            return None
+        if self.sameness is not None and self.sameness.same:
+            return "same"
+        return "different" if self.different else "unknown"
+
+    @property
+    def seeds_needed(self) -> int | None:
+        """The seeds that would decide, if the verdict is unknown and the question has a margin; None if none would."""
+        if self.verdict != "unknown" or self.sameness is None or self.difference is None:
+            return None
+        enough = self.sameness.seeds
+        return enough if enough is None or enough > self.difference.n else self.sameness.seeds_if_seen
 
 
 @dataclass(frozen=True)
@@ -135,6 +156,7 @@ def compare(runs: Runs, question: Question) -> Comparison:
     if question.target is not None and not (0 <= question.target <= (1e3 if question.is_loss else 1)):
         what = "must be a loss, as in 0.1" if question.is_loss else "accuracies are fractions here: write 0.97 for 97 %"
         raise ConfigError(f"--target {question.target:g}: {what}")
+    check_margin(question)
     chosen = None if question.baseline is None else named(runs.arms(), question.baseline)
     tables, notes = [], list(runs.notes)
     for group, arms in runs.groups.items():
@@ -153,7 +175,7 @@ def compare(runs: Runs, question: Question) -> Comparison:
                 notes.append(Note(Kind.BASELINE, f"no baseline {chosen} among: {group.title()}"))
         for row, baseline in zip(rows, baselines, strict=True):
             row.baseline = baseline
-        _compare(rows, judged)
+        _compare(rows, judged, question.same)
         rows.sort(key=lambda row: (row.baseline is None, row.baseline and row.baseline.label, not row.is_baseline))
         tables.append(Table(group, question, rows))
     if not tables:
@@ -169,13 +191,25 @@ def _cannot(group: Group, question: Question) -> str | None:
     return None
 
 
-def _compare(rows: Sequence[Row], judged: dict[Arm, Judged]) -> None:
+def check_margin(question: Question) -> None:
+    """Raises ConfigError if no difference is as small, or every difference is."""
+    if question.same is None:
+        return
+    most, scale = (1e3, 1) if question.is_loss else (1.0, 100)
+    if not 0 < question.same < most:
+        what = "a loss, as in 0.01" if question.is_loss else "points of accuracy, as in 0.3"
+        raise ConfigError(f"--same {scale * question.same:g}: must be above 0 and below {scale * most:g}: {what}")
+
+
+def _compare(rows: Sequence[Row], judged: dict[Arm, Judged], margin: float | None) -> None:
     """Give each row its difference to its baseline, and its p, which is corrected for the arms of that baseline."""
     families: dict[Arm, list[Row]] = defaultdict(list)
     for row in rows:
         if row.baseline is not None and not row.is_baseline:
             row.difference = difference(judged[row.arm], judged[row.baseline])
             families[row.baseline].append(row)
+            if row.difference is not None and margin is not None:
+                row.sameness = sameness(row.difference, margin)
     for baseline, family in families.items():
         arms = [Candidate(row.arm.label, row.arm.digest, judged[row.arm], row.difference) for row in family]
         for row, result in zip(family, tested(arms, judged[baseline]), strict=True):

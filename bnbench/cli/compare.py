@@ -1,5 +1,6 @@
 """`bnbench compare`."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import typer
@@ -20,6 +21,9 @@ def compare(
     early: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Add the mean over the first N epochs.", show_default="3 with --target"),
+    ] = None,
+    same: Annotated[
+        float | None, typer.Option(metavar="0.3", help="Say which arms are the same within 0.3 points, or a loss.")
     ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every sentence on what limits the answers.")
@@ -54,6 +58,7 @@ def compare(
     Examples:
       bnbench compare results/
       bnbench compare results/ --target 0.97 --sort target
+      bnbench compare results/ --same 0.3
       bnbench compare results/ --format json > saved.json
       bnbench compare results/ --fail-if 'valid_accuracy < saved.json - 0.002'
     """
@@ -69,6 +74,8 @@ def compare(
     if bootstrap:
         raise ConfigError("--bootstrap: is gone; without it, the interval of the final accuracy covers test images too")
     question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None))
+    if same is not None:
+        question = replace(question, same=same if question.is_loss else same / 100)
     gates = [parse_gate(text) for text in fail_if or []]
     runs = collect(paths)
     comparison = answer(runs, question)

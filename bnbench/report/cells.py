@@ -39,6 +39,17 @@ def mean_text(mean: Mean | None, *, loss: bool = False, over: Over | None = None
     return f"{text} ± {number(mean.half, loss=loss)}" + (f" over {mean.over}" if over not in (None, mean.over) else "")
 
 
+def margin_text(margin: float, *, loss: bool = False) -> str:
+    """0.3, as --same takes it."""
+    return f"{margin if loss else 100 * margin:g}"
+
+
+def about(seeds: int) -> str:
+    """about 60: the number depends on a spread that is hardly known."""
+    step = 1 if seeds < 20 else 10 ** max(1, len(str(seeds)) - 2)
+    return f"about {round(seeds / step) * step:,}"
+
+
 def mark(gap: Difference, different: bool) -> str:
     """~ if the interval covers 0, ? if it leaves out 0 and no test shows a difference, else nothing."""
     return "~" if gap.covers_zero else "" if different or gap.low is None else "?"

@@ -15,7 +15,7 @@ from typing import Any
 from bnbench.analysis.compare import Question, Row, Table
 from bnbench.analysis.statistics import Mean, Over
 from bnbench.errors import ConfigError
-from bnbench.report.cells import NOTHING, difference_text, mean_text, number, p_text, shares
+from bnbench.report.cells import NOTHING, about, difference_text, margin_text, mean_text, number, p_text, shares
 
 BASELINE = "baseline"
 
@@ -102,6 +102,7 @@ def _results(table: Table) -> dict[str, Column]:
         "value": _mean_column(f"{at} {what}", question.column, lambda row: row.value, loss=loss, over=table.over),
         "difference": _difference_column(table),
         "p": P,
+        "verdict": _verdict_column(question),
         "shares": SHARES,
     }
     if table.group.held_out and question.metric != "test_accuracy":
@@ -161,6 +162,34 @@ def _difference_column(table: Table) -> Column:
         }
 
     return Column("difference", cell, fields, lambda row: row.difference and row.difference.mean * (1 if loss else -1))
+
+
+def _verdict_column(question: Question) -> Column:
+    order = ("same", "different", "unknown")
+    return Column(
+        "verdict" if question.same is None else f"same within {margin_text(question.same, loss=question.is_loss)}?",
+        lambda row: NOTHING if row.verdict is None else verdict_text(row, question),
+        lambda row: {
+            "verdict": row.verdict,
+            "seeds_needed": row.seeds_needed,
+            "p_same": row.sameness.p if row.sameness else None,
+        },
+        lambda row: None if row.verdict is None else order.index(row.verdict),
+        on_demand=question.same is None,
+    )
+
+
+def verdict_text(row: Row, question: Question) -> str:
+    """same; different; unknown (16 seeds would decide)."""
+    if row.verdict != "unknown" or question.same is None:
+        smaller = row.verdict == "same" and row.different
+        return f"{row.verdict} (a smaller difference)" if smaller else str(row.verdict)
+    if row.sameness is None:
+        return "unknown (more than one seed is needed)"
+    if row.seeds_needed is None:
+        return "unknown (no number of seeds decides)"
+    at_zero = row.seeds_needed == row.sameness.seeds
+    return f"unknown ({row.seeds_needed if at_zero else about(row.seeds_needed)} seeds would decide)"
 
 
 def _target_columns(question: Question, epochs: int) -> dict[str, Column]:

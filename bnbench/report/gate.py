@@ -74,7 +74,7 @@ def failures(gate: Gate, tables: Sequence[Table], notes: list[Note]) -> Iterator
         columns, name = available(table), _full_name(gate.field, table)
         if gate.field not in MEASURES and name not in _fields(columns, table.rows[0]):
             continue  # as test accuracy for runs that do not hold images out
-        compared = {key: column for key, column in columns.items() if key in ("difference", "p", "shares")}
+        compared = {key: column for key, column in columns.items() if key in ("difference", "p", "verdict", "shares")}
         without_baseline = _fields(compared, table.rows[0])
         for row in table.rows:
             value = _value(gate, row, columns, table.question)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from bnbench.analysis.compare import Question, Row, Table
 from bnbench.analysis.maxt import FEWEST_PAIRS
 from bnbench.analysis.statistics import ALPHA, sampling_error, t_quantile
-from bnbench.report.cells import interval, number, p_text, shares, signed
+from bnbench.report.cells import about, interval, margin_text, number, p_text, shares, signed
 
 MANY = 6  # how many arms a sentence names
+TRIED = 2  # sentences on arms that have the seeds which usually show sameness
 
 
 class Limit(NamedTuple):
@@ -35,7 +36,8 @@ def _answers(table: Table) -> Iterator[str]:
         table.question,
     )
     ahead = sorted(rows, key=lambda row: -_advantage(row, question))
-    shown = [row for row in ahead if row.different]
+    yield from _same(rows, question)
+    shown = [row for row in ahead if row.verdict == "different"]
     for row in shown[:MANY]:
         yield f"Different: {_gap(row, question)}, p {p_text(row.p or 0)}."
     if more := shown[MANY:]:
@@ -55,13 +57,69 @@ def _answers(table: Table) -> Iterator[str]:
     if same := [row for row in rows if row.tested.why == "no spread"]:
         yield f"No test is possible if every seed gives the same value: {_names(same, _label)}."
     unknown = [row for row in rows if not row.apart and row.p is not None and row not in torn]
-    if unknown:
+    if question.same is not None:
+        yield from _undecided([row for row in rows if row.verdict == "unknown"], table)
+    elif unknown:
         yield f"Unknown: {_possible(unknown, question)}."
     if few := [row for row in table.compared if row.tested.why == "too few seeds"]:
         yield f"Too few seeds to test: {_names(few, _label)}. A test needs {FEWEST_PAIRS} seeds that both arms have."
     if of := _uncertainty([row for row in [*unknown, *images] if shares(row.difference)]):
         yield of
     yield from _nothing(table)
+
+
+def _same(rows: Sequence[Row], question: Question) -> Iterator[str]:
+    """Which arms are the same within the margin."""
+    same = [row for row in rows if row.verdict == "same"]
+    if equal := [row for row in same if not row.different]:
+        yield f"Same within {_margin(question)}: {_names(equal, _label)}."
+    if smaller := [row for row in same if row.different]:
+        gaps = _names(smaller, lambda row: f"{row.arm.label} ({_amount(row, question)})")
+        yield f"Same within {_margin(question)}, but there is a difference, which is smaller: {gaps}."
+
+
+def _undecided(rows: Sequence[Row], table: Table) -> Iterator[str]:
+    """Which arms are neither the same nor different, and how many seeds would decide."""
+    never, more, tried = [], {}, 0
+    for row in rows:
+        assert row.difference is not None
+        if row.sameness is None:
+            more[row] = "more than one seed is needed"
+        elif row.sameness.seeds is None:
+            never.append(row)
+        elif row.sameness.seeds > row.difference.n:
+            more[row] = f"{row.sameness.seeds} seeds would decide"
+        elif tried < TRIED:
+            yield _tried(row, table.question)
+            tried += 1
+        else:
+            more[row] = _if_seen(row)
+    if never:
+        images = never[0].arm.complete[0].test_images
+        yield f"Unknown: no number of seeds decides on {images:,} images: {_names(never, _label)}."
+    if more:
+        yield f"Unknown: {_names(list(more), lambda row: f'{row.arm.label} ({more[row]})')}."
+
+
+def _tried(row: Row, question: Question) -> str:
+    """An arm that has the seeds which usually show sameness."""
+    assert row.difference is not None and row.sameness is not None
+    n = row.difference.n
+    gap = f"{signed(row.difference.mean, loss=question.is_loss)}{'' if question.is_loss else ' points'}"
+    return (
+        f"Unknown: {row.arm.label}. {n} seeds show equal arms to be the same 4 times in 5; these {n} did not."
+        f" If the difference seen is true ({gap}), {_if_seen(row)}."
+    )
+
+
+def _if_seen(row: Row) -> str:
+    enough = row.sameness.seeds_if_seen if row.sameness else None
+    return "no number of seeds decides" if enough is None else f"{about(enough)} seeds would decide"
+
+
+def _margin(question: Question) -> str:
+    assert question.same is not None
+    return margin_text(question.same, loss=question.is_loss) + ("" if question.is_loss else " points")
 
 
 def _possible(rows: Sequence[Row], question: Question) -> str:
@@ -150,6 +208,9 @@ def _meaning(table: Table) -> Iterator[Limit]:
         yield Limit("", "Intervals cover the choice of the seeds and of the test images.")
     elif values and table.question.metric in ("valid_accuracy", "test_accuracy"):
         yield Limit("", _on_images(table, max(values)))
+    if table.question.same is not None:
+        long = f"Same: the 90 % interval lies within ±{_margin(table.question)}. This is about one arm alone; it is not"
+        yield Limit("", f"{long} corrected for the number of arms. Choose the margin before you train.")
     if any(row.p is not None for row in table.compared):
         most = max(row.tested.comparisons for row in table.compared)
         many = f"p is for all {most} comparisons with one baseline together" if most > 1 else "p is for one comparison"
@@ -183,12 +244,17 @@ def _advantage(row: Row, question: Question) -> float:
 
 
 def _gap(row: Row, question: Question) -> str:
-    gap, loss = row.difference, question.is_loss
-    assert gap is not None and gap.low is not None and gap.high is not None and row.baseline is not None
+    assert row.baseline is not None
     where = _where(row, question)
-    amount = f"{signed(gap.mean, loss=loss)}{'' if loss else ' points'}"
     name = f"{row.arm.label} is {'ahead of' if where == 'ahead' else where} {row.baseline.label}"
-    return f"{name}: {amount} {interval(gap.low, gap.high, loss=loss)}"
+    return f"{name}: {_amount(row, question)}"
+
+
+def _amount(row: Row, question: Question) -> str:
+    """+1.05 points [+0.87, +1.23]"""
+    gap, loss = row.difference, question.is_loss
+    assert gap is not None and gap.low is not None and gap.high is not None
+    return f"{signed(gap.mean, loss=loss)}{'' if loss else ' points'} {interval(gap.low, gap.high, loss=loss)}"
 
 
 def _baseline(rows: Sequence[Row]) -> str:
