@@ -12,7 +12,7 @@ from typing import Literal
 
 from bnbench.analysis.arms import Arm, Group, Runs
 from bnbench.analysis.baselines import named, nearest
-from bnbench.analysis.families import Candidate, Tested, tested
+from bnbench.analysis.families import Candidate, Tested, corrected
 from bnbench.analysis.intervals import Judged, difference, mean
 from bnbench.analysis.measures import MEASURES, Measure
 from bnbench.analysis.mistakes import Wrong, read_wrong
@@ -212,7 +212,7 @@ def _compare(rows: Sequence[Row], judged: dict[Arm, Judged], margin: float | Non
                 row.sameness = sameness(row.difference, margin)
     for baseline, family in families.items():
         arms = [Candidate(row.arm.label, row.arm.digest, judged[row.arm], row.difference) for row in family]
-        for row, result in zip(family, tested(arms, judged[baseline]), strict=True):
+        for row, result in zip(family, corrected(arms, judged[baseline]), strict=True):
             row.tested = result
 
 

@@ -45,7 +45,7 @@ class Tested:
     twin: str | None = None
 
 
-def tested(arms: Sequence[Candidate], baseline: Judged) -> list[Tested]:
+def corrected(arms: Sequence[Candidate], baseline: Judged) -> list[Tested]:
     """Test the arms of one baseline. The results are in the order of the arms.
 
     Arms with the same config and the same results are one comparison: only the first of them, or the one with the
@@ -69,9 +69,9 @@ def tested(arms: Sequence[Candidate], baseline: Judged) -> list[Tested]:
     for place, p in zip(joint, _joint([arms[place] for place in joint], baseline), strict=True):
         results[place] = Tested(p, "max-T", len(joint))
     ps = holm([_p(arms[place]) for place in welch])
-    for place, corrected in zip(welch, ps, strict=True):
-        results[place] = Tested(corrected, "Holm", len(ps) - ps.count(None))
-        if corrected is None:
+    for place, p_or_none in zip(welch, ps, strict=True):
+        results[place] = Tested(p_or_none, "Holm", len(ps) - ps.count(None))
+        if p_or_none is None:
             gap = arms[place].difference
             results[place] = Tested(why="no spread" if gap and gap.n > 1 else "too few seeds")
     return [_named(arms, results, leaders, place) for place in range(len(arms))]
