@@ -22,12 +22,8 @@ def compare(
         int | None,
         typer.Option(metavar="N", min=1, help="Add the mean over the first N epochs.", show_default="3 with --target"),
     ] = None,
-    same: Annotated[
-        float | None, typer.Option(metavar="0.3", help="Say which arms are the same within 0.3 points, or a loss.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print every sentence on what limits the answers.")
-    ] = False,
+    same: Annotated[float | None, typer.Option(metavar="0.3", help="Show which arms are the same within 0.3.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain what limits the answers.")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", hidden=True)] = False,
     per_epoch: Annotated[bool, typer.Option("--per-epoch", help="Print one row per epoch, arms side by side.")] = False,
     columns: Annotated[
@@ -36,9 +32,7 @@ def compare(
     only_changed: Annotated[
         bool, typer.Option("--only-changed/--all-config", help="Show the settings that differ, or all of them.")
     ] = True,
-    sort: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Sort by COLUMN, best first; by -COLUMN, worst first.")
-    ] = None,
+    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Sort by COLUMN; by -COLUMN, worst first.")] = None,
     top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show the first N arms of each baseline.")] = None,
     form: Annotated[
         Literal["table", "markdown", "csv", "json", "latex"],
@@ -52,7 +46,7 @@ def compare(
     """Compare the arms in each PATH: results folders or single runs.
 
     Runs on different data, or with other numbers of epochs, have separate tables.
-    Intervals are 95 % intervals over seeds, and over the test images for the final accuracy.
+    Intervals are 95 % intervals.
 
     \b
     Examples:
