@@ -667,3 +667,25 @@ def test_a_comparison_saved_before_the_new_correction_is_read(bnbench, results, 
     assert result.exit_code == 1 and "bn has p_adjusted" in result.stderr
     result = bnbench("compare", results, "--fail-if", "p_holm < 0.05")
     assert result.exit_code == 2 and "p_holm has another name now: write p_adjusted" in result.stderr
+
+
+def test_same_is_a_verdict_for_each_row(bnbench, results):
+    (group,) = json.loads(bnbench("compare", results, "--same", "0.3", "--format", "json").stdout)["groups"]
+    found = {arm["arm"]: (arm["verdict"], arm["seeds_needed"]) for arm in group["arms"]}
+    assert found["plain"] == (None, None) and found["ln"] == ("same", None)
+    assert found["bn"][0] == "unknown" and found["bn"][1] == 6  # five seeds are too few to test a difference
+    table = bnbench("compare", results, "--same", "0.3").stdout
+    assert "same within 0.3?" in table and "unknown (about 6 seeds would decide)" in table
+    (group,) = json.loads(bnbench("compare", results, "--format", "json").stdout)["groups"]
+    assert {arm["verdict"] for arm in group["arms"]} == {None, "unknown"}  # without a margin, nothing is the same
+    assert "verdict" not in bnbench("compare", results).stdout
+    losses = bnbench("compare", results, "--same", "0.01", "--metric", "valid_loss", "--format", "csv")
+    assert rows_of(losses)["bn"]["verdict"] == "same"
+
+
+@pytest.mark.parametrize("margin", ["-0.3", "0", "100", "1e9", "nan", "inf"])
+def test_a_margin_that_makes_no_sense(bnbench, results, margin):
+    result = bnbench("compare", results, f"--same={margin}")
+    assert result.exit_code == 2 and "must be above 0 and below 100: points of accuracy, as in 0.3" in result.stderr
+    result = bnbench("compare", results, "--same=-1", "--metric", "valid_loss")
+    assert result.exit_code == 2 and "--same -1: must be above 0 and below 1000: a loss, as in 0.01" in result.stderr
