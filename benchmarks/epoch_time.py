@@ -29,7 +29,7 @@ from torchvision.datasets import MNIST, VisionDataset
 
 from bnbench.config.load import load_config
 from bnbench.data import datasets
-from bnbench.data.splits import load_splits, normalize
+from bnbench.data.splits import Pixels, load_splits, normalize
 from bnbench.training.build import build_model
 from bnbench.training.loop import train
 from bnbench.training.network import Network
@@ -83,7 +83,7 @@ def measure(name: str, folder: Path, dataset_name: str, repeats: int) -> tuple[f
     """Median seconds for an epoch with its validation: the tutorial's loop, then bnbench's."""
     config = load_config(Path(f"configs/{name}.yaml"), [f"data.dataset={dataset_name}", "device=cpu"])
     dataset, _ = datasets.load(dataset_name, folder)
-    splits = load_splits(normalize(dataset, torch.float32), config.data, torch.device("cpu"))
+    splits = load_splits(normalize(dataset, Pixels()), config.data, torch.device("cpu"))
     loops: dict[str, Callable[[], object]] = {}
     for which in ("tutorial", "bnbench"):
         model = build_model(config)

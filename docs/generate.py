@@ -29,8 +29,10 @@ from bnbench.check.words import SENTENCES
 from bnbench.cli import app
 from bnbench.config import experiment
 from bnbench.config.catalog import DATASETS
-from bnbench.config.models import MODELS
+from bnbench.config.data import DataConfig
+from bnbench.config.models import INITS, MODELS
 from bnbench.config.norms import NORMS
+from bnbench.config.train import OPTIMIZERS, SCHEDULES, TrainConfig
 from bnbench.report import plots
 from bnbench.report.columns import ARM, BASELINE, available
 from bnbench.report.tables import print_tables
@@ -152,7 +154,7 @@ OPTIONS = {
     "r_sigma": "The standard deviation of the factors of a channel.",
 }
 FILES = {
-    "config.yaml": "Every setting, defaults included. `bnbench run` accepts it as a config.",
+    "config.yaml": "The settings, defaults included ([but](#the-digest)). `bnbench run` accepts it as a config.",
     "metrics.csv": "Losses and accuracies, one row for each epoch.",
     "timing.csv": "Seconds, one row for each epoch.",
     "mistakes.csv": "The test images that the final network classifies wrong, one row each.",
@@ -300,12 +302,18 @@ KEY_HEADINGS = ("key", "values", "default", "description")
 
 def config() -> Iterator[str]:
     yield from table(KEY_HEADINGS, keys(experiment.Config, "", KEYS))
-    yield from ["", "### data", "", *table(KEY_HEADINGS, keys(experiment.DataConfig, "data.", KEYS))]
+    yield from ["", "### data", "", *table(KEY_HEADINGS, keys(DataConfig, "data.", KEYS))]
     for kind_of_model, model in MODELS.items():
         yield from ["", f"### model: {kind_of_model}", ""]
         yield from table(KEY_HEADINGS, keys(model, "model.", KEYS, ["type"]))
-    yield from ["", "### train", "", *table(KEY_HEADINGS, keys(experiment.TrainConfig, "train.", KEYS))]
-    for kind_of_optimizer, optimizer in experiment.OPTIMIZERS.items():
+    yield from ["", "### train", "", *table(KEY_HEADINGS, keys(TrainConfig, "train.", KEYS))]
+    for kind_of_init, init in INITS.items():
+        yield from ["", f"### model.init: {kind_of_init}", ""]
+        yield from table(KEY_HEADINGS, keys(init, "model.init.", KEYS, ["type"]))
+    for kind_of_schedule, schedule in SCHEDULES.items():
+        yield from ["", f"### train.schedule: {kind_of_schedule}", ""]
+        yield from table(KEY_HEADINGS, keys(schedule, "train.schedule.", KEYS, ["type"]))
+    for kind_of_optimizer, optimizer in OPTIMIZERS.items():
         yield from ["", f"### train.optimizer: {kind_of_optimizer}", ""]
         yield from table(KEY_HEADINGS, keys(optimizer, "train.optimizer.", KEYS, ["type"]))
 

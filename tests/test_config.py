@@ -204,7 +204,10 @@ def test_overrides_change_the_config_and_its_name(write):
             "--set x=1: x: unknown key; the keys here are name, data, model, norm, train, device, threads, dtype,"
             " seeds, grid",
         ),
-        ("train.lr=0.5", "--set train.lr=0.5: train.lr: unknown key; the keys here are epochs, optimizer"),
+        (
+            "train.lr=0.5",
+            "--set train.lr=0.5: train.lr: unknown key; the keys here are epochs, optimizer, only, schedule",
+        ),
         ("lr", "--set lr: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5"),
         ("name.x=1", "--set name.x=1: name is not a mapping in the file"),
         (
@@ -334,4 +337,5 @@ def test_every_default_is_written_out():
         "lr": 0.001,
         "betas": [0.9, 0.999],
         "weight_decay": 0.0,
+        "weight_decay_on": "all",
     }

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnbench.config.experiment import DataConfig
-from bnbench.data.splits import batches, chunks, load_splits, normalize, normalized
+from bnbench.config.data import DataConfig
+from bnbench.data.splits import Pixels, batches, chunks, load_splits, normalize, normalized
 from bnbench.randomness import generator
 
 CPU = torch.device("cpu")
@@ -66,9 +66,7 @@ def test_pixels_go_from_minus_one_to_one(dtype):
 
 
 def test_limits_take_the_first_images(mnist5k):
-    splits = load_splits(
-        normalize(mnist5k, torch.float32), DataConfig(train_limit=30, valid_limit=20, batch_size=10), CPU
-    )
+    splits = load_splits(normalize(mnist5k, Pixels()), DataConfig(train_limit=30, valid_limit=20, batch_size=10), CPU)
     assert len(splits.train) == 30 and len(splits.valid) == 20
     assert splits.train.labels.tolist() == list(range(10)) * 3
     assert torch.equal(splits.train.labels, mnist5k.train_labels[:30].long())
@@ -76,14 +74,12 @@ def test_limits_take_the_first_images(mnist5k):
 
 
 def test_held_out_are_the_last_training_images_and_the_test_images_stay_apart(mnist5k):
-    splits = load_splits(
-        normalize(mnist5k, torch.float32), DataConfig(valid=500, train_limit=3_400, valid_limit=100), CPU
-    )
+    splits = load_splits(normalize(mnist5k, Pixels()), DataConfig(valid=500, train_limit=3_400, valid_limit=100), CPU)
     assert splits.held_out == 500
     assert torch.equal(splits.train.labels, mnist5k.train_labels[:3_400].long())
     assert torch.equal(splits.valid.labels, mnist5k.train_labels[3_500:3_600].long())
     assert torch.equal(splits.test.labels, mnist5k.test_labels.long())
-    whole = load_splits(normalize(mnist5k, torch.float32), DataConfig(valid=500), CPU)
+    whole = load_splits(normalize(mnist5k, Pixels()), DataConfig(valid=500), CPU)
     assert [len(split) for split in (whole.train, whole.valid, whole.test)] == [3_500, 500, 1_000]
     assert not {image.numpy().tobytes() for image in whole.valid.images} & {
         image.numpy().tobytes() for image in whole.train.images

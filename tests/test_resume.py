@@ -14,7 +14,7 @@ import torch
 from conftest import REPOSITORY
 
 from bnbench.config.load import load_config
-from bnbench.data.splits import normalize
+from bnbench.data.splits import Pixels, normalize
 from bnbench.launch import run_one as attempt
 from bnbench.runs.format import EpochRow, read_run
 from bnbench.training import checkpoint, experiment, recording
@@ -34,7 +34,7 @@ def data(data_folder):
     from bnbench.data import datasets
 
     dataset, sha256 = datasets.load("mnist5k", data_folder)
-    return lambda dtype: experiment.Loaded("mnist5k", sha256, normalize(dataset, getattr(torch, dtype)))
+    return lambda dtype: experiment.Loaded("mnist5k", sha256, normalize(dataset, Pixels(dtype)))
 
 
 def run(config, data, out, *, kill_after=None):
@@ -87,6 +87,9 @@ def test_every_shipped_arm_resumes_to_the_same_bytes(path, data, tmp_path):
         ["norm={type: weight, init: data}"],
         ["data.valid=100"],
         ["threads=2"],
+        ["train.schedule={type: step, epochs: [2], warmup_steps: 5}", "train.epochs=4"],
+        ["train.schedule={type: cosine}", "train.epochs=4", "train.optimizer={type: adam}"],
+        ["data.order=by_class", "data.drop_last=true", "data.train_limit=210"],
     ],
     ids=lambda overrides: overrides[0],
 )

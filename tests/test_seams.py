@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from bnbench.config.load import load_config
 from bnbench.data import datasets
-from bnbench.data.splits import normalize
+from bnbench.data.splits import Pixels, normalize
 from bnbench.errors import RunError
 from bnbench.runs import write as writer
 from bnbench.runs.format import read_run
@@ -24,7 +24,7 @@ BYTES = ("metrics.csv", "mistakes.csv", "model.pt")
 @pytest.fixture
 def data(data_folder):
     dataset, sha256 = datasets.load("mnist5k", data_folder)
-    return Loaded("mnist5k", sha256, normalize(dataset, torch.float32))
+    return Loaded("mnist5k", sha256, normalize(dataset, Pixels()))
 
 
 @pytest.fixture

@@ -37,10 +37,11 @@ def show(
         _show_run(path, form)
         return
 
+    from bnbench.config.base import EVERY_KEY
     from bnbench.config.load import load_config
     from bnbench.config.strict_yaml import dump
 
-    config = load_config(path, overrides or []).model_dump(mode="json")
+    config = load_config(path, overrides or []).model_dump(mode="json", context=EVERY_KEY)
     typer.echo(json.dumps(config, indent=2) if form == "json" else dump(config).rstrip())
 
 

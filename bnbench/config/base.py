@@ -6,18 +6,48 @@ dict. It is looked up each time a config is read, so entries that are added late
 
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+)
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+EVERY_KEY = object()  # the serialization context that also writes the keys of `later` that have their default
+
+
+def later(default: Any, **options: Any) -> Any:
+    """A pydantic field that a later version has added. Its default must keep the behaviour before it.
+
+    With its default, it is left out of what is written (config.yaml and run.json keep their bytes) and, like
+    every default, out of the digest. So runs from before the key stay the same arm.
+    """
+    return Field(default, json_schema_extra={"later": True}, **options)
 
 
 class Strict(BaseModel):
     """The base class: frozen, no conversion of types, no unknown keys, finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_later_defaults(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        out = write(self)
+        if info.context is not EVERY_KEY:
+            for key, field in type(self).model_fields.items():
+                if field.json_schema_extra == {"later": True} and getattr(self, key) == field.default:
+                    out.pop(key, None)
+        return out
 
 
 def key_error(key: str, message: str) -> PydanticCustomError:
@@ -70,19 +100,23 @@ class ByType:
 
     In the config of a run on disk (`context=READING`), an unregistered type is not an error: the mapping is
     kept as `unknown`, unless that is None. `find` is called with an unregistered type first, and may
-    add it to `kinds`.
+    add it to `kinds`. A value among `words` is accepted in place of a mapping.
     """
 
     kinds: Mapping[str, type[Strict]]
     unknown: type[Strict] | None = None
     find: Callable[[str], None] | None = None
+    words: Sequence[str | None] = ()
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_before_validator_function(self.read, handler(source))
 
     def read(self, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, Strict):
+        if isinstance(value, Strict) or value in self.words:
             return value
+        if isinstance(value, str) and any(self.words):
+            mappings = (f"{{type: {kind}, ...}}" for kind in self.kinds)
+            raise _no_choice([*filter(None, self.words), *mappings], value)
         if not isinstance(value, dict):
             raise PydanticCustomError("no_mapping_with_type", "must be a mapping", {"names": list(self.kinds)})
         if "type" not in value:

@@ -1,7 +1,7 @@
 """The config of an experiment: frozen, typed, bounded. No torch here; load.py reads the files.
 
 A config file names only the settings that differ from the defaults below. The options of the norms are in
-norms/, those of the models in models.py.
+norms/, those of the models in models.py, `data` and `train` in modules of their names.
 """
 
 import hashlib
@@ -12,63 +12,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from bnbench.config.base import READING, ByType, Strict, key_error, one_of
-from bnbench.config.catalog import DATASETS
+from bnbench.config.base import EVERY_KEY, READING, ByType, Strict, key_error
+from bnbench.config.data import DataConfig
 from bnbench.config.models import MODELS, ModelConfig, UnknownModel
 from bnbench.config.norms import NORMS, find
 from bnbench.config.norms.base import NoNormConfig, NormOptions, UnknownNorm, Use
+from bnbench.config.train import TrainConfig
 
 # Letters, digits, `.`, `_`, `-`, then the suffixes that overrides add: ",key=value" and ",smoke".
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(,[A-Za-z0-9._-]+(=[A-Za-z0-9._-]*)?)*")
 MAX_NAME = 150
 MAX_SEED = 2**63 - 1
 MAX_SEEDS = 10_000
-
-
-class DataConfig(Strict):
-    """The dataset, how much of it to use, and the batch size. A limit keeps the first images of a split.
-
-    `valid` holds out that many of the last training images for validation; the test images are then read
-    once, after the last epoch. Without it, runs validate on the test images, as the tutorial does.
-    """
-
-    dataset: Annotated[str, one_of(DATASETS)] = "mnist"
-    batch_size: int = Field(64, ge=1)
-    valid: int | None = Field(None, ge=1)
-    train_limit: int | None = Field(None, ge=1)
-    valid_limit: int | None = Field(None, ge=1)
-    fallback: Literal["mnist5k", "error"] = "mnist5k"
-
-    def images(self) -> tuple[int, int]:
-        """The numbers of training and validation images, before the limits."""
-        row, held_out = DATASETS[self.dataset], self.valid or 0
-        return row.train_images - held_out, held_out or row.test_images
-
-
-class SGDConfig(Strict):
-    type: Literal["sgd"]
-    lr: float = Field(gt=0, le=1e6)
-    momentum: float = Field(0.0, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0, le=1e3)
-
-
-Beta = Annotated[float, Field(ge=0, lt=1)]
-
-
-class AdamConfig(Strict):
-    type: Literal["adam"]
-    lr: float = Field(1e-3, gt=0, le=1e6)
-    betas: list[Beta] = Field([0.9, 0.999], min_length=2, max_length=2)
-    weight_decay: float = Field(0.0, ge=0, le=1e3)
-
-
-OptimizerConfig = SGDConfig | AdamConfig
-OPTIMIZERS: dict[str, type[Strict]] = {"sgd": SGDConfig, "adam": AdamConfig}
-
-
-class TrainConfig(Strict):
-    epochs: int = Field(ge=1, le=10_000)
-    optimizer: Annotated[OptimizerConfig, ByType(OPTIMIZERS)]
 
 
 class Config(Strict):
@@ -121,6 +76,7 @@ class Config(Strict):
             )
         )
         self._refuse_activation()
+        self._refuse_training()
         return self
 
     def _refuse_activation(self) -> None:
@@ -133,6 +89,18 @@ class Config(Strict):
         if activation == "none" and not self.norm.activates:
             activating = ", ".join(name for name, options in NORMS.items() if options.activates)
             raise key_error("model.activation", f"none needs a norm that brings its own activation: {activating}")
+
+    def _refuse_training(self) -> None:
+        """Raise `key_error` where nothing would be trained, nothing would decay, or the warm-up would not end."""
+        train, decays = self.train, self.train.optimizer.weight_decay_on == "hidden_weights"
+        if decays and not self.model.features():
+            raise key_error("train.optimizer.weight_decay_on", "there is no hidden layer with weights to decay")
+        if decays and train.only != "all":
+            raise key_error("train.optimizer.weight_decay_on", f"train.only: {train.only} trains no hidden weights")
+        if train.only == "norm" and not isinstance(self.norm, UnknownNorm) and not self.norm.has_parameters:
+            raise key_error("train.only", f"the norm {self.norm.type} has no parameters to train here")
+        if train.schedule is not None and not self.smoke:  # a smoke run has one epoch
+            train.schedule.refuse(train.epochs, self.data.batches()[0])
 
     def _training_images(self) -> int:
         """The number of training images. Raises `key_error` where a limit asks for more images than there are."""
@@ -191,7 +159,8 @@ class Config(Strict):
 
     def arm(self) -> dict[str, Any]:
         """The settings that make two runs the same arm: all except the name, the seeds and the fallback."""
-        return self.model_dump(mode="json", exclude={"name": True, "seeds": True, "data": {"fallback"}})
+        exclude: dict[str, Any] = {"name": True, "seeds": True, "data": {"fallback"}}
+        return self.model_dump(mode="json", exclude=exclude, context=EVERY_KEY)
 
     def digest(self) -> str:
         """The SHA-256, in hexadecimal, of the arm's settings that differ from their defaults, as canonical JSON.

@@ -3,14 +3,13 @@
     load_configs([Path("configs/mlp_bn.yaml")], overrides=["train.optimizer.lr=0.5"])
 
 A `grid:` maps dotted keys to lists of values. Each combination of values is an arm. It has the settings and
-the name that `--set` with these values would give it.
+the name that `--set` with these values would give it. grid.py reads it.
 """
 
 import copy
 import json
 import re
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ from pydantic import ValidationError
 
 from bnbench.config import strict_yaml
 from bnbench.config.experiment import Config, parse_seeds
+from bnbench.config.grid import KEY, MAX_ARMS, Setting, points, read_axes
 from bnbench.config.problems import Location, closest, explain, place, relocate, show
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 
 MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 20  # keeps a message readable
-MAX_RUNS = 100_000  # of one command
-KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+MAX_RUNS = MAX_ARMS  # of one command
 # Overrides that are not part of the name: most do not change the arm; device and threads barely change the results.
 NOT_IN_NAME = ("seeds", "name", "grid", "data.fallback", "device", "threads")
 
@@ -109,15 +108,15 @@ def load_arms(
             data["seeds"] = parse_seeds(seeds)
         except ValueError as error:
             raise ConfigError(f"--seeds {seeds}: {error}") from None
-    axes = _axes(data.pop("grid", {}), path, lines)
-    for key in SMOKE.keys() & axes.keys() if smoke else ():
-        raise ConfigError(f"{_grid_place(path, lines, key)}: {key}: --smoke sets it to {SMOKE[key]}; leave it out")
+    axes = read_axes(data.pop("grid", {}), path, lines)
+    for axis in axes if smoke else ():
+        for key in [key for key in axis.keys if key in SMOKE]:
+            raise ConfigError(f"{axis.place}: {key}: --smoke sets it to {SMOKE[key]}; leave it out")
     # An option on the command line overrides the file, and also its grid.
-    axes = {key: values for key, values in axes.items() if not any(_within(key, other) for other, *_ in settings)}
+    axes = [axis.without(lambda key: any(_within(key, other) for other, *_ in settings)) for axis in axes]
     arms: list[Config] = []
     problems: dict[str, None] = {}
-    for values in product(*axes.values()):
-        point = [(key, value, _grid_place(path, lines, key)) for key, value in zip(axes, values, strict=True)]
+    for point in points(axes):
         try:
             arms.append(_arm(path, data, lines, point, settings, name=name, smoke=smoke))
         except ConfigError as error:
@@ -127,9 +126,6 @@ def load_arms(
     if problems:
         raise ConfigError("\n".join(_at_most(MAX_PROBLEMS, list(problems), path)))
     return arms
-
-
-Setting = tuple[str, Any, str]  # a dotted key, its value, and the place or the option that set it
 
 
 def _arm(
@@ -187,42 +183,6 @@ def _at_most(most: int, texts: list[str], path: Path) -> list[str]:
 def _within(key: str, other: str) -> bool:
     """Whether `other` is `key` or a mapping that contains it."""
     return f"{key}.".startswith(f"{other}.")
-
-
-def _grid_place(path: Path, lines: dict[Location, int], key: str = "") -> str:
-    """`file:line: grid`, or `file: grid.key` where the line is unknown."""
-    line = lines.get(("grid", key)) or lines.get(("grid",))
-    return f"{path}{f':{line}' if line else ''}: grid" + (f".{key}" if key and not line else "")
-
-
-def _axes(grid: Any, path: Path, lines: dict[Location, int]) -> dict[str, list[Any]]:
-    """The grid's dotted keys, each with its values. Raises ConfigError with every problem."""
-    if not isinstance(grid, dict):
-        raise ConfigError(
-            f"{_grid_place(path, lines)}: must map dotted keys to lists, as in"
-            f" {{train.optimizer.lr: [0.1, 0.5]}}; got {show(grid)}"
-        )
-    problems = []
-    for key, values in grid.items():
-        where = f"{_grid_place(path, lines, str(key))}: {show(key)}"
-        if not isinstance(key, str) or not KEY.fullmatch(key):
-            problems.append(f"{where}: is not a dotted key, as in train.optimizer.lr")
-        elif key in ("seeds", "name", "smoke", "grid"):
-            problems.append(
-                f"{where}: cannot vary in a grid" + ("; name them by seeds: 0..9" if key == "seeds" else "")
-            )
-        elif not isinstance(values, list) or not values:
-            problems.append(f"{where}: must be a list of values, as in [0.1, 0.5]; got {show(values)}")
-        elif len({json.dumps(value, sort_keys=True) for value in values}) < len(values):
-            problems.append(f"{where}: names a value twice")
-    if problems:
-        raise ConfigError("\n".join(problems))
-    arms = 1
-    for values in grid.values():
-        arms *= len(values)
-    if arms > MAX_RUNS:
-        raise ConfigError(f"{_grid_place(path, lines)}: makes {arms:,} arms; at most {MAX_RUNS:,} are allowed")
-    return dict(grid)
 
 
 def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:

@@ -1,23 +1,25 @@
 """Images and labels as tensors on the device, and the order in which training sees them.
 
-The whole split is on the device. It is normalized once to [-1, 1], as in the tutorial, and a batch is an
+The whole split is on the device. Its pixels are scaled once, to [-1, 1] as in the tutorial, and a batch is an
 `index_select`. There are no data-loading workers.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from bnbench.config.experiment import DataConfig
+from bnbench.config.data import DataConfig
+from bnbench.config.experiment import Config
 from bnbench.data.datasets import Dataset
 from bnbench.randomness import generator
 
 
 @dataclass(frozen=True)
 class Split:
-    """`images` (N, 1, 28, 28) in [-1, 1], `labels` (N,) int64, both on the same device."""
+    """`images` (N, 1, 28, 28), in [-1, 1] by default, `labels` (N,) int64, both on the same device."""
 
     images: Tensor
     labels: Tensor
@@ -42,18 +44,57 @@ class Normalized:
     test: Split
 
 
-def normalize(dataset: Dataset, dtype: torch.dtype) -> Normalized:
-    """Both splits of a dataset, normalized as `normalized` describes, with images of `dtype`."""
-    return Normalized(
-        normalized(dataset.train_images, dataset.train_labels, dtype),
-        normalized(dataset.test_images, dataset.test_labels, dtype),
+class Pixels(NamedTuple):
+    """What the images of a dataset are made into: a `dtype` by its name, and the settings of the config's `data`."""
+
+    dtype: str = "float32"
+    scale: str = "symmetric"
+    binarize: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        return cls(config.dtype, config.data.scale, config.data.binarize)
+
+
+def normalize(dataset: Dataset, pixels: Pixels) -> Normalized:
+    """Both splits of a dataset with their pixels scaled; see `normalized`.
+
+    `centred` and `standardized` use one mean and one deviation, over all pixels of the dataset's training images.
+    """
+    shift, scale = _shift_and_scale(dataset.train_images, pixels)
+    dtype = getattr(torch, pixels.dtype)
+    train, test = (
+        normalized(_binary(images) if pixels.binarize else images, labels, dtype, shift, scale)
+        for images, labels in (
+            (dataset.train_images, dataset.train_labels),
+            (dataset.test_images, dataset.test_labels),
+        )
     )
+    return Normalized(train, test)
 
 
-def normalized(images: Tensor, labels: Tensor, dtype: torch.dtype) -> Split:
-    """uint8 images (N, 28, 28) and labels (N,) → a Split with pixels in [-1, 1]."""
-    # x/255 to [0, 1], then (x - ½)/½. In place, because the training set has 188 MB in float32.
-    return Split(images.to(dtype).div_(255).sub_(0.5).div_(0.5).unsqueeze(1), labels.to(torch.int64))
+def normalized(images: Tensor, labels: Tensor, dtype: torch.dtype, shift: float = 0.5, scale: float = 0.5) -> Split:
+    """uint8 images (N, 28, 28) and labels (N,) → a Split with the pixels (x/255 - shift) / scale."""
+    # x/255 to [0, 1], then (x - ½)/½ by default. In place, because the training set has 188 MB in float32.
+    return Split(images.to(dtype).div_(255).sub_(shift).div_(scale).unsqueeze(1), labels.to(torch.int64))
+
+
+def _binary(images: Tensor) -> Tensor:
+    """uint8 images with each pixel 0 or 255: 255 from 128 on."""
+    return (images >= 128).to(torch.uint8) * 255
+
+
+def _shift_and_scale(images: Tensor, pixels: Pixels) -> tuple[float, float]:
+    """What is subtracted from x/255, and what the difference is divided by. `images` are those for training."""
+    if pixels.scale == "symmetric":
+        return 0.5, 0.5
+    if pixels.scale == "unit":
+        return 0.0, 1.0
+    counts = torch.bincount((_binary(images) if pixels.binarize else images).flatten(), minlength=256).double()
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = (counts * values).sum() / counts.sum()
+    var = (counts * (values - mean).square()).sum() / counts.sum()
+    return mean.item(), var.sqrt().item() if pixels.scale == "standardized" and var > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -94,8 +135,23 @@ def chunks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, stop)
 
 
-def batches(n: int, batch_size: int, seed: int, epoch: int, device: torch.device) -> Iterator[Tensor]:
-    """The indices (N,) int64 of each training batch of `epoch`. The order depends only on (seed, epoch)."""
+def batches(
+    n: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    device: torch.device,
+    *,
+    drop_last: bool = False,
+    by: Tensor | None = None,
+) -> Iterator[Tensor]:
+    """The indices (N,) int64 of each training batch of `epoch`. The order depends only on (seed, epoch).
+
+    With `drop_last`, the images after the last whole batch are left out of this epoch. With `by` (n,), the
+    labels, the images come class after class, each class in a shuffled order.
+    """
     order = torch.randperm(n, generator=generator(seed, "batches", epoch)).to(device)
-    for chunk in chunks(n, batch_size):
+    if by is not None:
+        order = order[by[order].argsort(stable=True)]
+    for chunk in chunks(n - n % batch_size if drop_last else n, batch_size):
         yield order[chunk]

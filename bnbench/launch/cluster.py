@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from bnbench.data.datasets import Dataset
-from bnbench.data.splits import Normalized, normalize
+from bnbench.data.splits import Normalized, Pixels, normalize
 from bnbench.errors import ConfigError, RunError
 from bnbench.launch.prepare import Prepared
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, claim
@@ -54,17 +54,17 @@ class Sent:
     sha256: str
     arrays: dict[str, np.ndarray[Any, Any]]
 
-    def loaded(self, dtype: str) -> Loaded:
-        key = (self.sha256, dtype)
+    def loaded(self, pixels: Pixels) -> Loaded:
+        key = (self.sha256, pixels)
         images = _normalized.get(key)
         if images is None:
             dataset = Dataset(**{name: torch.tensor(array) for name, array in self.arrays.items()})
             _normalized.clear()  # a worker keeps the last: full MNIST is 220 MB
-            images = _normalized[key] = normalize(dataset, getattr(torch, dtype))
+            images = _normalized[key] = normalize(dataset, pixels)
         return Loaded(self.name, self.sha256, images)
 
 
-_normalized: dict[tuple[str, str], Normalized] = {}
+_normalized: dict[tuple[str, Pixels], Normalized] = {}
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, st
         here.folder.mkdir(parents=True)
         for name, contents in start.items():
             (here.folder / name).write_bytes(contents)
-        outcome = attempt(here, data.loaded(job.config.dtype), report)
+        outcome = attempt(here, data.loaded(Pixels.of(job.config)), report)
         if outcome.reason is not None:
             outcome = replace(outcome, reason=f"{outcome.reason} (on {worker.address})")
         return replace(outcome, folder=job.folder), _files(here.folder)

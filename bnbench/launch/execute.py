@@ -15,7 +15,7 @@ from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.errors import Interrupted, RunError
 from bnbench.launch.devices import resolve_device
-from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan
+from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan, warnings
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
 from bnbench.runs.format import FINISHED, EpochRow
@@ -75,6 +75,8 @@ def execute(
 
                 prepared = prepare(configs, data_folder, progress.say)
                 runs = plan([ready.config for ready in prepared], out, force=force)
+                for warning in warnings(runs):
+                    progress.say(warning)
             session.begin(runs)
             holder = f"process {os.getpid()} on {platform.node()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
             jobs = [
@@ -127,6 +129,7 @@ def dry(
         if not datasets.is_here(name, data_folder):
             summary += f"\n{name} is not in {data_folder}: it would be downloaded first"
             summary += "; if that fails, mnist5k replaces it" if name == "mnist" else ""
+    summary = "\n".join([summary, *warnings(runs)])
     return [in_words(run) for run in runs], summary
 
 
@@ -155,11 +158,10 @@ def default_jobs(configs: Sequence[Config]) -> int:
     return max(1, cores // max(config.threads for config in configs))
 
 
-def _here(jobs: Sequence[Job], load: Callable[[str, str], "Loaded"], report: ReportRun) -> Results:
+def _here(jobs: Sequence[Job], load: Callable[[Config], "Loaded"], report: ReportRun) -> Results:
     """Train the runs in this process, one after another."""
     for job in jobs:
-        data = load(job.config.data.dataset, job.config.dtype)
-        yield job.number, attempt(job, data, partial(report, job.number))
+        yield job.number, attempt(job, load(job.config), partial(report, job.number))
 
 
 class _Session:

@@ -56,6 +56,20 @@ def _status(folder: Path, config: Config) -> str | None:
         return existing_status(folder, config)  # another command may have finished writing it meanwhile
 
 
+def warnings(runs: Sequence[Planned]) -> list[str]:
+    """A line for each tiny last batch in the training of `runs`, with the names of its arms."""
+    arms: dict[str, dict[str, None]] = {}
+    for run in runs:
+        if not run.finished and (sentence := run.config.data.tiny_last_batch()):
+            arms.setdefault(sentence, {})[run.config.name] = None
+    return [f"WARNING: {_names(list(names))}: {sentence}" for sentence, names in arms.items()]
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - 1
+    return names[0] + (f" and {more:,} other arm{'s' if more > 1 else ''}" if more else "")
+
+
 def in_words(run: Planned) -> str:
     """A line of `--dry-run`: what a command would do with this run."""
     epochs = run.config.train.epochs

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 
 from bnbench.config.catalog import DATASETS
 from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.data.datasets import Dataset
-from bnbench.data.splits import normalize
+from bnbench.data.splits import Pixels, normalize
 from bnbench.errors import ConfigError, DataMissing
 from bnbench.training.experiment import Loaded
 
@@ -81,15 +80,15 @@ def on_mnist5k(config: Config) -> Config:
         raise ConfigError(f"{config.name} does not fit mnist5k, which replaces mnist: {reason}") from None
 
 
-def loader(prepared: Sequence[Prepared]) -> Callable[[str, str], Loaded]:
-    """A function (dataset name, dtype name) → the normalized images. It caches the last result for the next run."""
+def loader(prepared: Sequence[Prepared]) -> Callable[[Config], Loaded]:
+    """A function (config) → its images, scaled. It caches the last result for the next run."""
     found: dict[str, tuple[Dataset, str]] = {
         ready.config.data.dataset: (ready.dataset, ready.sha256) for ready in prepared
     }
 
     @lru_cache(maxsize=1)  # full MNIST is 220 MB
-    def load(name: str, dtype: str) -> Loaded:
+    def load(name: str, pixels: Pixels) -> Loaded:
         dataset, sha256 = found[name]
-        return Loaded(name, sha256, normalize(dataset, getattr(torch, dtype)))
+        return Loaded(name, sha256, normalize(dataset, pixels))
 
-    return load
+    return lambda config: load(config.data.dataset, Pixels.of(config))

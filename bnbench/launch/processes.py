@@ -20,6 +20,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import bnbench
+from bnbench.config.experiment import Config
+from bnbench.data.splits import Pixels
 from bnbench.errors import RunError
 from bnbench.launch.channel import Channel
 from bnbench.launch.images import Shared, loaded, shared
@@ -32,18 +34,18 @@ MAX_FALSE_STARTS = 3  # workers in a row that die before they have started
 KILLED = "its process was killed, by hand or for want of memory; fewer --jobs need less"
 
 
-def in_workers(processes: int, jobs: Sequence[Job], load: Callable[[str, str], Loaded], report: ReportRun) -> Results:
+def in_workers(processes: int, jobs: Sequence[Job], load: Callable[[Config], Loaded], report: ReportRun) -> Results:
     """Train the runs, `processes` at once; yield what came of each as it ends. Leaves no process behind.
 
     If a worker dies, only its current run fails. Raises RunError where the images cannot be shared.
     """
     if sys.platform == "win32":
         raise RunError("worker processes need Linux or macOS; use --jobs 1")
-    by_images: dict[tuple[str, str], list[Job]] = {}  # one dataset in one dtype in memory at a time
+    by_images: dict[tuple[str, Pixels], list[Job]] = {}  # one dataset in one form in memory at a time
     for job in jobs:
-        by_images.setdefault((job.config.data.dataset, job.config.dtype), []).append(job)
-    for names, same in by_images.items():
-        with shared(load(*names)) as images:
+        by_images.setdefault((job.config.data.dataset, Pixels.of(job.config)), []).append(job)
+    for same in by_images.values():
+        with shared(load(same[0].config)) as images:
             yield from _train(min(processes, len(same)), same, images, report)
 
 

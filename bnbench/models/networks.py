@@ -7,8 +7,8 @@
   convolution. The norm stands between a layer and its activation, or after the activation with `norm_last`.
 - `bias` is the bias of the hidden layers; `options` come from the model's config (bnbench/config/models.py).
 
-A model may be any module whose output layer is its attribute `classifier`. `initialize_weights` sets its linear
-and convolution layers, in the order of `modules()`.
+A model may be any module whose output layer is its attribute `classifier`. start.py sets the initial weights of its
+linear and convolution layers, in the order of `modules()`.
 """
 
 import math
@@ -16,9 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import nn
-
-from bnbench.randomness import generator
+from torch import Tensor, nn
 
 NormFactory = Callable[[int, tuple[int, ...]], nn.Module | None]
 
@@ -46,13 +44,21 @@ def mlp(
     activation: str,
     bias: bool = True,
     norm_last: bool = False,
+    residual: bool = False,
+    skip_init: bool = False,
 ) -> nn.Module:
-    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits."""
+    """784 → [linear, norm, activation] for each hidden width → linear → 10 logits.
+
+    With `residual`, each of these blocks but the first is a residual block. All widths must then be equal.
+    """
     layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}  # (N, 1, 28, 28) → (N, 784)
     width = math.prod(shape)
     for i, next_width in enumerate(hidden, start=1):
-        layers[f"linear{i}"] = nn.Linear(width, next_width, bias)
-        layers |= _norm_and_activation(i, norm(next_width, ()), activation, norm_last)
+        block = {
+            f"linear{i}": nn.Linear(width, next_width, bias),
+            **_norm_and_activation(i, norm(next_width, ()), activation, norm_last),
+        }
+        layers |= {f"residual{i}": Residual(block, skip_init)} if residual and i > 1 else block
         width = next_width
     layers["classifier"] = nn.Linear(width, classes)
     return _sequential(layers)
@@ -67,28 +73,59 @@ def cnn(
     activation: str,
     bias: bool = True,
     norm_last: bool = False,
+    residual: bool = False,
+    skip_init: bool = False,
 ) -> nn.Module:
     """Two blocks of [convolution, norm, activation, max-pool 2], then linear → 10 logits.
 
-    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10.
+    With the tutorial's 6 and 16 channels, the classifier is linear 400 → 10. With `residual`, a residual block of
+    [convolution 3x3, norm, activation] follows each max-pool.
     """
-    colours, *before = shape
-    first, second = channels
-    after = [size // 2 - 4 for size in before]  # after the second convolution: (10, 10)
-    layers: dict[str, nn.Module | None] = {
-        "conv1": nn.Conv2d(colours, first, 3, padding=1, bias=bias),  # (N, 1, 28, 28) → (N, 6, 28, 28)
-        **_norm_and_activation(1, norm(first, tuple(before)), activation, norm_last),
-        "pool1": nn.MaxPool2d(2),  # → (N, 6, 14, 14)
-        "conv2": nn.Conv2d(first, second, 5, bias=bias),  # → (N, 16, 10, 10)
-        **_norm_and_activation(2, norm(second, tuple(after)), activation, norm_last),
-        "pool2": nn.MaxPool2d(2),  # → (N, 16, 5, 5)
-        "flatten": nn.Flatten(),
-        "classifier": nn.Linear(second * math.prod(size // 2 for size in after), classes),
-    }
+    channels_before, *size = shape  # 1, (28, 28)
+    layers: dict[str, nn.Module | None] = {}
+
+    def block(i: int, conv: nn.Conv2d) -> dict[str, nn.Module | None]:
+        normalized = norm(conv.out_channels, tuple(size))
+        return {f"conv{i}": conv, **_norm_and_activation(i, normalized, activation, norm_last)}
+
+    # (N, 1, 28, 28) → (N, 6, 28, 28) → (N, 6, 14, 14) → (N, 16, 10, 10) → (N, 16, 5, 5)
+    number = 1
+    for stage, (width, kernel, padding) in enumerate(zip(channels, (3, 5), (1, 0), strict=True), start=1):
+        size = [length + 2 * padding - kernel + 1 for length in size]
+        layers |= block(number, nn.Conv2d(channels_before, width, kernel, padding=padding, bias=bias))
+        layers[f"pool{stage}"] = nn.MaxPool2d(2)
+        size = [length // 2 for length in size]
+        if residual:
+            number += 1
+            same = block(number, nn.Conv2d(width, width, 3, padding=1, bias=bias))
+            layers[f"residual{number}"] = Residual(same, skip_init)
+        number += 1
+        channels_before = width
+    layers["flatten"] = nn.Flatten()
+    layers["classifier"] = nn.Linear(channels_before * math.prod(size), classes)
     return _sequential(layers)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn}
+
+
+class Residual(nn.Sequential):
+    """A residual block, x + F(x), where F is `layers` in order and keeps the shape of x.
+
+    With `skip_init` it is x + αF(x), with a trained scalar α from 0, so that it starts as the identity: SkipInit
+    (De & Smith 2020, arXiv:2002.10444, section 3.2).
+    """
+
+    def __init__(self, layers: dict[str, nn.Module | None], skip_init: bool) -> None:
+        super().__init__(_present(layers))
+        self.alpha = nn.Parameter(torch.zeros(())) if skip_init else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, ...) → (N, ...)."""
+        y = x
+        for layer in self:
+            y = layer(y)
+        return x + (y if self.alpha is None else self.alpha * y)
 
 
 def _norm_and_activation(
@@ -104,25 +141,24 @@ def hidden_layers(model: nn.Module) -> list[nn.Linear | nn.Conv2d]:
     return [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d) and layer not in output]
 
 
+# The names of a layer's weights: plain, and the direction of parametrized ones (norms of weights); a gain is no weight.
+_WEIGHTS = ("weight", "parametrizations.weight.original", "parametrizations.weight.original1")
+
+
+def hidden_weights(model: nn.Module) -> list[nn.Parameter]:
+    """The weights of the hidden layers: no γ, no β, no bias, no gain, and nothing of the classifier."""
+    return [
+        parameter for layer in hidden_layers(model) for name, parameter in layer.named_parameters() if name in _WEIGHTS
+    ]
+
+
 def _sequential(layers: dict[str, nn.Module | None]) -> nn.Sequential:
     """The layers that are not None, by name. Arms with and without norms use the same names for shared layers."""
-    return nn.Sequential(OrderedDict((name, layer) for name, layer in layers.items() if layer is not None))
+    return nn.Sequential(_present(layers))
 
 
-@torch.no_grad()
-def initialize_weights(model: nn.Module, seed: int) -> None:
-    """PyTorch's default initialization of linear and convolution layers, drawn from streams of `seed`.
-
-    Weights and biases are U(-1/√fan_in, 1/√fan_in). Each layer has its own stream and draws its weight first,
-    so norms and missing biases do not change the values of any other weight.
-    """
-    weighted = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-    for i, layer in enumerate(weighted):
-        stream = generator(seed, "weights", i)
-        bound = 1 / math.sqrt(layer.weight[0].numel())
-        layer.weight.uniform_(-bound, bound, generator=stream)
-        if layer.bias is not None:
-            layer.bias.uniform_(-bound, bound, generator=stream)
+def _present(layers: dict[str, nn.Module | None]) -> OrderedDict[str, nn.Module]:
+    return OrderedDict((name, layer) for name, layer in layers.items() if layer is not None)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -32,9 +32,10 @@ def norm_values(folder: Path) -> dict[str, dict[str, list[float]]]:
         layers: dict[str, dict[str, list[float]]] = {}
         for key, tensor in state.items():
             if key.endswith(WEIGHT_NORM_GAIN):
-                layer, name = key.removesuffix(WEIGHT_NORM_GAIN), "g"
+                layer, name = key.removesuffix(WEIGHT_NORM_GAIN).rpartition(".")[2], "g"
             else:
-                layer, _, name = key.rpartition(".")
+                path_in_model, _, name = key.rpartition(".")
+                layer = path_in_model.rpartition(".")[2]  # a residual block has its layers one level down
                 if not layer.startswith("norm"):
                     continue
             # a tensor with strides of 0 stores many values in a few bytes

@@ -20,6 +20,7 @@ from bnbench.training.loop import EVAL_BATCH, EVAL_STEP, evaluate, train
 from bnbench.training.network import MakeEngine, Network, Probe
 from bnbench.training.optimizers import build_optimizer
 from bnbench.training.recording import Recording
+from bnbench.training.schedule import schedule
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def train_together(
         splits.valid,
         epochs=first.train.epochs,
         batch_size=first.data.batch_size,
+        drop_last=first.data.drop_last,
+        by_class=first.data.order == "by_class",
         first_epoch=epochs.pop() + 1 if epochs else 1,
         engine=engine,
         probes=probes,
@@ -171,7 +174,7 @@ def _start(recording: Recording, model: nn.Module, splits: Splits) -> Network:
     if not recording.resumed and config.norm.starts_from_data:
         start_from_data(model, splits.train.images[:START_IMAGES].float().cpu())
     model.to(splits.train.device, getattr(torch, config.dtype))
-    network = Network(model, build_optimizer(config.train.optimizer, model), config.seed)
+    network = Network(model, build_optimizer(config.train.optimizer, model), config.seed, rate=schedule(config))
     if recording.resumed:
         recording.restore(network)
     return network

@@ -79,6 +79,8 @@ def train(
     *,
     epochs: int,
     batch_size: int,
+    drop_last: bool = False,
+    by_class: bool = False,
     first_epoch: int = 1,
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
@@ -92,8 +94,9 @@ def train(
 
     Training metrics average over the batches as they are trained on, while the model changes. Validation
     metrics are those of the model after the epoch, in evaluation mode. `before_validation` may prepare a model
-    for evaluation; its time counts as training. `eval_step` is that of `evaluate`. Networks that train together
-    share the training time equally.
+    for evaluation; its time counts as training. `eval_step` is that of `evaluate`. `drop_last` leaves out a smaller
+    last batch; `by_class` sorts the images of an epoch by class. Networks that train together share the training
+    time equally.
     """
     steps: Engine | None = None
     training: list[Network] = []
@@ -104,7 +107,13 @@ def train(
             return
         start = _clock(train_split)
         steps = steps or engine(training)
-        totals = yield from _train_epoch(training, steps, train_split, batch_size, epoch, probes)
+        labels = train_split.labels
+        by = labels if by_class else None
+        orders = [
+            batches(len(labels), batch_size, network.seed, epoch, labels.device, drop_last=drop_last, by=by)
+            for network in training
+        ]
+        totals = yield from _train_epoch(training, steps, train_split, [list(order) for order in orders], epoch, probes)
         if before_validation is not None:
             for network in training:
                 before_validation(network.model)
@@ -129,13 +138,17 @@ def train(
 
 
 def _train_epoch(
-    networks: Sequence[Network], engine: Engine, split: Split, batch_size: int, epoch: int, probes: Sequence[Probe]
+    networks: Sequence[Network],
+    engine: Engine,
+    split: Split,
+    orders: Sequence[Sequence[Tensor]],
+    epoch: int,
+    probes: Sequence[Probe],
 ) -> Generator[tuple[Network, Measurement], None, list[_Totals]]:
-    """Train on every image once, each network in its own order; return each network's totals over the batches."""
+    """Train each network on its own `orders`, the indices of its batches; return its totals over the batches."""
     for network in networks:
         network.model.train()
     totals = [_Totals() for _ in networks]
-    orders = [list(batches(len(split), batch_size, network.seed, epoch, split.device)) for network in networks]
     step = (epoch - 1) * len(orders[0])  # the number of updates so far
     for indices in zip(*orders, strict=True):
         examples = [Batch(split.images.index_select(0, i), split.labels.index_select(0, i)) for i in indices]
@@ -143,6 +156,9 @@ def _train_epoch(
         for probe in probes:
             for network, batch, result in zip(networks, examples, forward, strict=True):
                 yield from _of(network, probe.after_backward(Moment(step, network, batch, result)))
+        for network in networks:
+            if network.rate is not None:
+                network.optimizer.lr = network.rate(step)
         engine.update()
         step += 1
         for probe in probes:

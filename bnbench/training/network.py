@@ -12,12 +12,16 @@ from bnbench.training.optimizers import Optimizer
 
 @dataclass(eq=False)
 class Network:
-    """One network in training. If `training` is set to False, the loop stops training it before the next epoch."""
+    """One network in training. If `training` is set to False, the loop stops training it before the next epoch.
+
+    `rate` gives the learning rate of a step, counted from 0; None keeps the optimizer's.
+    """
 
     model: nn.Module
     optimizer: Optimizer
     seed: int
     training: bool = True
+    rate: Callable[[int], float] | None = None
 
 
 class Batch(NamedTuple):

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from bnbench.config.experiment import OptimizerConfig, SGDConfig
+from bnbench.config.train import OptimizerConfig, SGDConfig
+from bnbench.models.networks import hidden_weights
 
 EPSILON = 1e-8  # Adam's ε, the paper's default
 
@@ -23,7 +24,9 @@ State = dict[str, Any]  # for one parameter: tensors of its shape, and the numbe
 
 
 class Optimizer(Protocol):
-    """What the training loop and a checkpoint need; torch.optim's optimizers have it too."""
+    """What the training loop and a checkpoint need; torch.optim's optimizers have it too, but for `lr`."""
+
+    lr: float
 
     def zero_grad(self) -> None: ...
 
@@ -35,11 +38,19 @@ class Optimizer(Protocol):
 
 
 class _Optimizer:
-    """Parameters, each with a state that its first step makes; a subclass writes `update`."""
+    """Parameters, each with a state that its first step makes; a subclass writes `update`.
 
-    def __init__(self, parameters: Iterable[Tensor]) -> None:
+    L2 weight decay λ adds λθ to the gradient of each parameter in `decayed` (None: of every parameter).
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], *, lr: float, weight_decay: float, decayed: Iterable[Tensor] | None
+    ) -> None:
         self.parameters = list(parameters)
         self.states: list[State] = [{} for _ in self.parameters]
+        self.lr, self.weight_decay = lr, weight_decay
+        these = None if decayed is None else {id(parameter) for parameter in decayed}
+        self.decays = [weight_decay != 0 and (these is None or id(p) in these) for p in self.parameters]
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -47,11 +58,14 @@ class _Optimizer:
 
     @torch.no_grad()
     def step(self) -> None:
-        for parameter, state in zip(self.parameters, self.states, strict=True):
-            if parameter.grad is not None:
-                self.update(parameter, parameter.grad, state)
+        for parameter, state, decays in zip(self.parameters, self.states, self.decays, strict=True):
+            if (gradient := parameter.grad) is not None:
+                if decays:
+                    gradient = gradient.add(parameter, alpha=self.weight_decay)
+                self.update(parameter, gradient, state)
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State) -> None:
+        """Make the step of one parameter. `gradient` includes the weight decay."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,13 +90,19 @@ class SGD(_Optimizer):
     η, the learning rate, multiplies b and not g, as in torch.optim: the paper's velocity is -ηb.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
-        super().__init__(parameters)
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        *,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        decayed: Iterable[Tensor] | None = None,
+    ):
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay, decayed=decayed)
+        self.momentum = momentum
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State) -> None:
-        if self.weight_decay != 0:
-            gradient = gradient.add(parameter, alpha=self.weight_decay)
         if self.momentum != 0:
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = gradient.clone()
@@ -110,9 +130,10 @@ class Adam(_Optimizer):
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
+        decayed: Iterable[Tensor] | None = None,
     ):
-        super().__init__(parameters)
-        self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
+        super().__init__(parameters, lr=lr, weight_decay=weight_decay, decayed=decayed)
+        self.betas = betas
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State) -> None:
         beta1, beta2 = self.betas
@@ -120,8 +141,6 @@ class Adam(_Optimizer):
             state |= {"step": 0, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
         state["step"] = t = int(state["step"]) + 1
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        if self.weight_decay != 0:
-            gradient = gradient.add(parameter, alpha=self.weight_decay)
         m.lerp_(gradient, 1 - beta1)
         v.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         denominator = (v.sqrt() / (1 - beta2**t) ** 0.5).add_(EPSILON)
@@ -129,7 +148,11 @@ class Adam(_Optimizer):
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
+    decay: dict[str, Any] = {
+        "weight_decay": config.weight_decay,
+        "decayed": None if config.weight_decay_on == "all" else hidden_weights(model),
+    }
     if isinstance(config, SGDConfig):
-        return SGD(model.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        return SGD(model.parameters(), lr=config.lr, momentum=config.momentum, **decay)
     beta1, beta2 = config.betas
-    return Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), weight_decay=config.weight_decay)
+    return Adam(model.parameters(), lr=config.lr, betas=(beta1, beta2), **decay)

@@ -9,7 +9,7 @@ from bnbench.config.norms.features import GroupNormConfig
 
 
 class FilterResponseNormConfig(ActivationNormConfig):
-    activates = True
+    activates = learns_more = True
 
     implementation: Literal["custom"] = "custom"
     placement: Literal["before_activation"] = "before_activation"
@@ -26,14 +26,14 @@ class FilterResponseNormConfig(ActivationNormConfig):
 
 
 class EvoNormS0Config(GroupNormConfig):
-    activates = True
+    activates = learns_more = True
 
     implementation: Literal["custom"] = "custom"
     placement: Literal["before_activation"] = "before_activation"
 
 
 class EvoNormB0Config(ActivationNormConfig):
-    activates = needs_batch = True
+    activates = learns_more = needs_batch = True
 
     implementation: Literal["custom"] = "custom"
     placement: Literal["before_activation"] = "before_activation"

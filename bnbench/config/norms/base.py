@@ -39,6 +39,8 @@ class NormOptions(Strict):
     changes: ClassVar[Literal["activations", "weights", "nothing"]] = "nothing"
     # Whether it is an activation too. The model then has no other: model.activation is none.
     activates: ClassVar[bool] = False
+    # Whether it has parameters besides γ and β, as α of dyt.
+    learns_more: ClassVar[bool] = False
 
     type: str
 
@@ -78,6 +80,11 @@ class NormOptions(Strict):
     def evaluates_images_alone(self) -> bool:
         """Whether an image's output in evaluation is known not to depend on the other images of its batch."""
         return True
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether it has parameters that are trained, as far as its options tell."""
+        return self.changes != "nothing" and bool(self.learns_more or getattr(self, "affine", True))
 
     @property
     def starts_from_data(self) -> bool:

@@ -10,6 +10,8 @@ Start = Annotated[float, Field(ge=-1e3, le=1e3)]
 
 
 class DynamicTanhConfig(ActivationNormConfig):
+    learns_more = True
+
     implementation: Literal["custom"] = "custom"
     alpha_init: Start = 0.5
     affine: bool = True

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from bnbench.config.base import key_error
+from bnbench.config.base import key_error, later
 from bnbench.config.norms.base import ActivationNormConfig, Epsilon, NormOptions
 
 
@@ -65,7 +65,7 @@ class GroupNormConfig(ActivationNormConfig):
 class RMSNormConfig(ActivationNormConfig):
     eps: Epsilon | None = None  # null: the machine epsilon of the dtype, 1.2e-7 in float32, as in PyTorch
     affine: bool = True
-    p: float | None = Field(None, ge=0.01, le=1)  # the share of the features that the mean square is over
+    p: float | None = later(None, ge=0.01, le=1)  # the share of the features that the mean square is over
 
     @model_validator(mode="after")
     def _torch_has_no_p(self) -> Self:
