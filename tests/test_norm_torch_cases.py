@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from itertools import product
 
 import pytest
 import torch
@@ -101,11 +102,12 @@ PAIRS = [
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # of PyTorch's RMS norm
 def test_half_precision_is_pytorchs(pair, dtype, autocast):
-    """Values up to 600, whose squares overflow in float16; under autocast the parameters stay in float32."""
+    """Values up to 600, whose squares overflow in float16; under autocast the parameters stay in float32, and an input
+    may be float32 too."""
     custom, builtin = (build().to(torch.float32 if autocast else dtype) for build in pair)
     torch.manual_seed(0)
-    for mode in (True, False):
-        x = (600 * torch.rand(4, 4, 3, 3)).to(dtype).requires_grad_()
+    for mode, kind in product((True, False), (dtype, torch.float32) if autocast else (dtype,)):
+        x = (600 * torch.rand(4, 4, 3, 3)).to(kind).requires_grad_()
         twin = x.detach().clone().requires_grad_()
         with torch.autocast("cpu", dtype=dtype, enabled=autocast):
             y, expected = custom.train(mode)(x), builtin.train(mode)(twin)
@@ -116,6 +118,14 @@ def test_half_precision_is_pytorchs(pair, dtype, autocast):
         close(x.grad, twin.grad, 4 * HALF[dtype], "gradient")
     for name, buffer in builtin.named_buffers():
         close(custom.get_buffer(name), buffer, HALF[dtype], name)
+
+
+@pytest.mark.parametrize("dtype", HALF, ids=str)
+def test_noise_in_half_precision_is_float32s(dtype):
+    layer = NoisyBatchNorm(4, generator=torch.Generator().manual_seed(0)).to(dtype)
+    twin = copy.deepcopy(layer).float()
+    x = torch.tensor([[0.0], [600]], dtype=dtype).repeat(4, 4)  # its variance is infinite in float16
+    close(layer(x), twin(x.float()).to(dtype), HALF[dtype], "output")
 
 
 def test_weight_norm_of_large_half_weights_does_not_overflow():

@@ -20,7 +20,7 @@ def verify(
     bnbench compares a norm with PyTorch's layer or with a reference in NumPy, and
     checks the identities of its paper.
 
-    It exits with 1 if a check fails. It needs no data. All norms take 20 s.
+    It exits with 1 if a check fails. It needs no data. All norms take half a minute.
 
     \b
     Examples:

@@ -84,7 +84,8 @@ class ChannelNorm(nn.Module):
                  running_s = (1 - momentum) * running_s + momentum * s
     Evaluation:  y = normalize(x, *running statistics)
 
-    `momentum` is the weight of the *new* batch; None averages all batches alike.
+    `momentum` is the weight of the *new* batch; None averages all batches alike. PyTorch's `update_bn` knows only
+    its own batch norm and what extends it, and leaves these norms as they are.
 
     Args:
         num_features: C.
