@@ -35,6 +35,7 @@ from bnbench.errors import (
 )
 from bnbench.plugins.configs import load_configs
 from bnbench.report import columns, tables
+from bnbench.report.column import Column
 from bnbench.runs.format import Run
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Comparison(analysis.Comparison):
         return text.getvalue().rstrip()
 
     @staticmethod
-    def _columns(table: analysis.Table, machine: bool) -> dict[str, columns.Column]:
+    def _columns(table: analysis.Table, machine: bool) -> dict[str, Column]:
         return columns.choose(table, None, only_changed=True, empty=machine)
 
 

@@ -195,11 +195,12 @@ RUN = {
 }
 COLUMNS = {
     "seeds": "Complete, diverged and unfinished runs.",
-    "value": "The metric: mean, standard deviation, 95 % interval.",
+    "value": "The metric: mean, standard deviation, 95 % interval, and whether the interval was cut at 0 or 1.",
     "difference": "Difference to the baseline, with its 95 % interval.",
     "p": "p of the difference, before and after the correction for the arms of its baseline; or why there is no test.",
     "verdict": "`same` (only with `--same`), `different` or `unknown`; the seeds that would decide; p of sameness.",
     "shares": "Which shares of the uncertainty of the difference are due to seeds, images, and both.",
+    "wins": "The pairs in which the arm is better than the baseline. A tie is no win.",
     "test": "Test accuracy, with `data.valid`.",
     "best": "The metric at the best epoch of each run.",
     "target": "How many runs reached the target, and the median epoch (`--target`).",

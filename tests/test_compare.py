@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from handmade import change, edit, make_run
+from handmade import change, edit, make_config, make_run
 
 from bnbench.runs.format import METRICS, TIMING
 
@@ -63,15 +63,43 @@ def test_the_table_for_people(bnbench, results):
     lines = bnbench("compare", results).stdout.split("\n")
     assert lines[0] == "mnist, 60,000 training and 10,000 test images, 3 epochs"
     a = next(line for line in lines if line.startswith("a "))
-    assert a.split() == ["a", "2", "95.00", "±", "12.71", "95.50", "±", "6.35", "4.50", "79,510"]
+    assert a.split() == ["a", "2", "95.00", "[82.29,", "100.00]*", "95.50", "[89.15,", "100.00]*", "4.50", "79,510"]
     b = next(line for line in lines if line.startswith("b "))
     assert b.split() == ["b", "1", "92.00", "97.00", "4.00", "79,510"]  # one seed: no ±
+
+
+def test_an_interval_of_an_accuracy_is_cut_at_100_percent_and_marked(bnbench, results):
+    result = bnbench("compare", results)
+    assert "95.00 [82.29, 100.00]*" in result.stdout and "*: the interval is cut" in result.stdout
+    row = rows_of(bnbench("compare", results, "--format", "csv").stdout)[0]
+    assert float(row["final_valid_accuracy_high"]) == 1.0 and row["final_valid_accuracy_clipped"] == "True"
+    assert float(row["final_valid_accuracy_low"]) == pytest.approx(0.95 - 0.1270620)
+    epochs = rows_of(bnbench("compare", results, "--per-epoch", "--format", "csv").stdout)
+    assert float(epochs[4]["valid_accuracy_high"]) == 1.0 and epochs[0]["valid_accuracy_clipped"] == "False"
+    losses = rows_of(bnbench("compare", results, "--metric", "train_loss", "--format", "csv").stdout)[0]
+    assert losses["final_train_loss_clipped"] == "False"
+    for seed in (0, 1):
+        make_run(results, "c", seed, [0.90, 0.95 + seed / 1000, 0.95 + seed / 1000])
+    assert "*: the interval is cut" not in bnbench("compare", results / "c").stdout
+
+
+def test_wins_are_the_pairs_in_which_an_arm_is_better(bnbench, tmp_path):
+    for seed, (a, b) in enumerate([(0.90, 0.91), (0.92, 0.92), (0.93, 0.96), (0.94, 0.91)]):
+        make_run(tmp_path / "r", "a", seed, [0.5, a])
+        make_run(tmp_path / "r", "b", seed, [0.5, b], digest="b")
+    make_run(tmp_path / "r", "b", 9, [0.5, 0.99], digest="b")  # has no pair
+    question = ("compare", tmp_path / "r", "--baseline", "a")
+    b = json.loads(bnbench(*question, "--format", "json").stdout)["groups"][0]["arms"][1]
+    assert b["wins"] == 2 and b["pairs"] == 4  # the tie is no win
+    assert "2/4" in bnbench(*question).stdout
+    losses = json.loads(bnbench(*question, "--metric", "valid_loss", "--format", "json").stdout)
+    assert losses["groups"][0]["arms"][1]["wins"] == 0 and losses["groups"][0]["arms"][0]["wins"] is None
 
 
 def test_markdown(bnbench, results):
     lines = bnbench("compare", results, "--format", "markdown").stdout.split("\n")
     assert "| arm | seeds | final valid % | best valid % | s/epoch | params |" in lines
-    assert "| a | 2 | 95.00 ± 12.71 | 95.50 ± 6.35 | 4.50 | 79,510 |" in lines
+    assert "| a | 2 | 95.00 [82.29, 100.00]* | 95.50 [89.15, 100.00]* | 4.50 | 79,510 |" in lines
 
 
 @pytest.mark.parametrize("width", [40, 60, 70, 80, 200])
@@ -83,7 +111,7 @@ def test_nothing_is_cut_at_any_width(bnbench, results, width, monkeypatch):
 
     monkeypatch.setattr(console, "stdout", lambda: Console(width=width, markup=False, highlight=False))
     out = bnbench("compare", results).stdout
-    assert "95.00 ± 12.71" in out and "79,510" in out and "…" not in out
+    assert "95.00 [82.29, 100.00]*" in out and "79,510" in out and "…" not in out
     assert max(map(len, out.split("\n"))) <= width
 
 
@@ -121,6 +149,27 @@ def test_what_must_not_be_compared_stands_apart(bnbench, results):
     shown = [[arm["arm"] for arm in group["arms"]] for group in groups]
     assert shown == [["longer"], ["a", "b"], ["other-mnist"], ["other-data"], ["smoke"]]
     assert "smoke runs: mnist" in bnbench("compare", results).stdout
+
+
+def test_runs_of_different_lengths_are_compared_at_one_epoch(bnbench, tmp_path):
+    for seed in range(3):
+        short = {**make_config("none"), "train": {"epochs": 2, "optimizer": {"type": "sgd", "lr": 0.1}}}
+        make_run(tmp_path / "r", "short", seed, [0.5, 0.6 + seed / 100], config=short)
+        make_run(tmp_path / "r", "long", seed, [0.5, 0.7 + seed / 50, 0.9], config=make_config("batch"))
+    make_run(tmp_path / "r", "other-data", 0, [0.5] * 3, dataset="mnist5k")
+    question = ("compare", tmp_path / "r", "--at", "2")
+    mixed, other = json.loads(bnbench(*question, "--format", "json").stdout)["groups"]
+    assert [arm["arm"] for arm in mixed["arms"]] == ["short", "long"] and mixed["epochs"] == mixed["at"] == 2
+    assert mixed["arms"][1]["baseline"] == "short"
+    assert mixed["arms"][1]["difference"] == pytest.approx(0.11) and mixed["arms"][1]["wins"] == 3
+    assert other["epochs"] == 3 and [arm["arm"] for arm in other["arms"]] == ["other-data"]
+    out = bnbench(*question).stdout
+    assert "after epoch 2 of runs of different lengths" in out
+    assert "best_valid_accuracy" not in mixed["arms"][0]  # the best of two epochs and the best of three are not alike
+    result = bnbench("compare", tmp_path / "r", "--at", "3")
+    assert "different lengths" not in result.stdout and "--at 3 is beyond its last epoch" in result.stderr
+    assert len(json.loads(bnbench("compare", tmp_path / "r", "--format", "json").stdout)["groups"]) == 3
+    assert bnbench("report", tmp_path / "r", "--at", "2").exit_code == 0
 
 
 def test_arms_of_one_name_and_two_configs_are_two_rows(bnbench, tmp_path):
@@ -271,7 +320,7 @@ def test_where_every_run_diverged_it_is_said(bnbench, tmp_path, form, per_epoch)
 def test_a_locale_without_these_characters_is_no_traceback(results):
     command = [sys.executable, "-m", "bnbench", "compare", str(results)]
     result = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True)
-    assert b"95.00 \\xb1 12.71" in result.stdout
+    assert b"\\xb1, [ ]: 95 %" in result.stdout
 
 
 def test_loops_of_links_end(bnbench, results):
@@ -292,7 +341,7 @@ def test_compare_imports_no_torch_and_writes_nothing(results):
         "print(sorted(m for m in sys.modules if m.split('.')[0] in ('torch', 'torchvision', 'mlxtend')))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.endswith("[]\n") and "95.00 ± 12.71" in result.stdout
+    assert result.stdout.endswith("[]\n") and "95.00 [82.29, 100.00]*" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == before
 
 

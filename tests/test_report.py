@@ -279,7 +279,7 @@ def test_one_seed_has_no_band_and_one_epoch_is_seen(bnbench, tmp_path):
     assert "fill-opacity: 0.12" not in text and len(seen.all("use")) >= PANELS  # markers
     make_arm(tmp_path / "r", "bn", [[0.9], [0.8]], norm="batch")
     text = written(bnbench, tmp_path / "r")[1]  # in one epoch a band would have no width
-    assert "fill-opacity: 0.12" not in text and "bn 85.00 ± 63.53 %" in text
+    assert "fill-opacity: 0.12" not in text and "bn 85.00 [21.47, 100.00]* %" in text and "<b>*</b>" in text
 
 
 def test_diverged_runs_are_told_of_and_in_no_curve(bnbench, results):

@@ -16,6 +16,7 @@ from bnbench.analysis.families import Candidate, Tested, corrected
 from bnbench.analysis.intervals import Judged, difference, mean
 from bnbench.analysis.measures import MEASURES, Measure
 from bnbench.analysis.mistakes import Wrong, read_wrong
+from bnbench.analysis.mixed import at_one_epoch
 from bnbench.analysis.sameness import Sameness, sameness
 from bnbench.analysis.statistics import ALPHA, Difference, Mean, Over, mean_interval
 from bnbench.errors import ConfigError
@@ -159,7 +160,7 @@ def compare(runs: Runs, question: Question) -> Comparison:
     check_margin(question)
     chosen = None if question.baseline is None else named(runs.arms(), question.baseline)
     tables, notes = [], list(runs.notes)
-    for group, arms in runs.groups.items():
+    for group, arms in at_one_epoch(runs.groups, question.at if question.measure.per_epoch else None).items():
         reason = _cannot(group, question)
         if reason is not None:
             notes.append(Note(Kind.NOT_SHOWN, f"not shown: {group.title()}: {reason}"))

@@ -1,8 +1,12 @@
 """Numbers → text, for cells of tables and for sentences. Accuracies are percent on screen."""
 
+from typing import Any
+
 from bnbench.analysis.statistics import Difference, Mean, Over
 
 NOTHING = "–"
+CUT = "*"  # marks an interval that was cut
+CLIPPED = f" {CUT}: the interval is cut at 0 or 100 %, or at a loss of 0."
 
 
 def number(value: float, *, loss: bool = False) -> str:
@@ -29,14 +33,37 @@ def shares(gap: Difference | None) -> tuple[float, ...] | None:
     return tuple(part / sum(gap.parts) for part in gap.parts)
 
 
+def bounds(mean: Mean, *, loss: bool = False) -> tuple[float | None, float | None, bool]:
+    """The interval of a mean, and whether it was cut: an accuracy is never below 0 or above 1, nor a loss below 0."""
+    low, high = mean.low, mean.high
+    if low is None or high is None:
+        return None, None, False
+    inside = max(0.0, low), high if loss else min(1.0, high)
+    return (*inside, inside != (low, high))
+
+
 def mean_text(mean: Mean | None, *, loss: bool = False, over: Over | None = None) -> str:
-    """97.30 ± 0.19, or 97.30 without an interval. Adds what the interval is over if that is not `over`."""
+    """97.30 ± 0.19, or 97.30 without an interval, or 94.20 [72.22, 100.00]* if the interval was cut.
+
+    Adds what the interval is over if that is not `over`.
+    """
     if mean is None:
         return NOTHING
     text = number(mean.mean, loss=loss)
     if mean.half is None:
         return text
-    return f"{text} ± {number(mean.half, loss=loss)}" + (f" over {mean.over}" if over not in (None, mean.over) else "")
+    low, high, cut = bounds(mean, loss=loss)
+    if cut and low is not None and high is not None:
+        text += f" [{number(low, loss=loss)}, {number(high, loss=loss)}]{CUT}"
+    else:
+        text += f" ± {number(mean.half, loss=loss)}"
+    return text + (f" over {mean.over}" if over not in (None, mean.over) else "")
+
+
+def mean_fields(field: str, mean: Mean | None, *, loss: bool) -> dict[str, Any]:
+    """A mean in machine formats. `_clipped` says whether its interval was cut."""
+    values = (mean.mean, mean.sd, *bounds(mean, loss=loss)) if mean else (None,) * 5
+    return dict(zip((field, *(f"{field}_{of}" for of in ("sd", "low", "high", "clipped"))), values, strict=True))
 
 
 def margin_text(margin: float, *, loss: bool = False) -> str:

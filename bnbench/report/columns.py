@@ -6,30 +6,30 @@ on screen and empty in machine formats, never 0.
 
 import difflib
 import json
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from bnbench.analysis.compare import Question, Row, Table
+from bnbench.analysis.mixed import Mixed
 from bnbench.analysis.statistics import Mean, Over
+from bnbench.analysis.wins import wins
 from bnbench.errors import ConfigError
-from bnbench.report.cells import NOTHING, about, difference_text, margin_text, mean_text, number, p_text, shares
+from bnbench.report.cells import (
+    NOTHING,
+    about,
+    difference_text,
+    margin_text,
+    mean_fields,
+    mean_text,
+    p_text,
+    shares,
+)
+from bnbench.report.column import Column
+from bnbench.report.targets import target_columns
 
 BASELINE = "baseline"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column. `order` sorts the best or the smallest first; None comes last."""
-
-    heading: str
-    cell: Callable[[Row], str]
-    fields: Callable[[Row], dict[str, Any]]
-    order: Callable[[Row], Any]
-    is_setting: bool = False  # a key of the config
-    on_demand: bool = False  # on screen only if --columns names it
 
 
 def choose(
@@ -102,15 +102,17 @@ def _results(table: Table) -> dict[str, Column]:
         "value": _mean_column(f"{at} {what}", question.column, lambda row: row.value, loss=loss, over=table.over),
         "difference": _difference_column(table),
         "p": P,
+        "wins": _wins_column(question),
         "verdict": _verdict_column(question),
         "shares": SHARES,
     }
-    if table.group.held_out and question.metric != "test_accuracy":
+    same_length = not isinstance(table.group, Mixed)  # else only values at the epoch can be compared
+    if table.group.held_out and same_length and question.metric != "test_accuracy":
         columns["test"] = _mean_column("test %", "test_accuracy", lambda row: row.test, loss=False)
-    if question.at != "best" and per_epoch:
+    if question.at != "best" and per_epoch and same_length:
         columns["best"] = _mean_column(f"best {what}", f"best_{question.metric}", lambda row: row.best, loss=loss)
-    if question.target is not None and per_epoch:
-        columns |= _target_columns(question, table.group.epochs)
+    if question.target is not None and per_epoch and same_length:
+        columns |= target_columns(question, table.group.epochs)
     if question.early and per_epoch:
         n = min(question.early, table.group.epochs)
         heading = f"epochs 1-{n} {what}" if n > 1 else f"epoch 1 {what}"
@@ -126,12 +128,8 @@ def _mean_column(
 
     def fields(row: Row) -> dict[str, Any]:
         mean = get(row)
-        values = (mean.mean, mean.sd, mean.low, mean.high) if mean else (None,) * 4
-        known = mean is not None and mean.half is not None
-        return {
-            **dict(zip((field, f"{field}_sd", f"{field}_low", f"{field}_high"), values, strict=True)),
-            f"{field}_over": mean.over if mean and known else None,
-        }
+        over = mean.over if mean and mean.half is not None else None
+        return {**mean_fields(field, mean, loss=loss), f"{field}_over": over}
 
     def order(row: Row) -> float | None:
         mean = get(row)
@@ -164,6 +162,18 @@ def _difference_column(table: Table) -> Column:
     return Column("difference", cell, fields, lambda row: row.difference and row.difference.mean * (1 if loss else -1))
 
 
+def _wins_column(question: Question) -> Column:
+    def order(row: Row) -> float | None:
+        return None if (of := wins(row, question)) is None else -of[0] / of[1]
+
+    return Column(
+        "wins",
+        lambda row: NOTHING if (of := wins(row, question)) is None else f"{of[0]}/{of[1]}",
+        lambda row: {"wins": (of := wins(row, question)) and of[0]},
+        order,
+    )
+
+
 def _verdict_column(question: Question) -> Column:
     order = ("same", "different", "unknown")
     return Column(
@@ -190,40 +200,6 @@ def verdict_text(row: Row, question: Question) -> str:
         return "unknown (no number of seeds decides)"
     at_zero = row.seeds_needed == row.sameness.seeds
     return f"unknown ({row.seeds_needed if at_zero else about(row.seeds_needed)} seeds would decide)"
-
-
-def _target_columns(question: Question, epochs: int) -> dict[str, Column]:
-    assert question.target is not None
-    target = number(question.target, loss=question.is_loss) + ("" if question.is_loss else " %")
-
-    def median(value: float, text: str) -> str:
-        return text if math.isfinite(value) else f">{epochs} epochs"
-
-    def cell(row: Row) -> str:
-        if row.reached is None:
-            return NOTHING
-        return f"{row.reached.k} of {row.reached.n}, {median(row.reached.epochs, f'epoch {row.reached.epochs:g}')}"
-
-    def fields(row: Row) -> dict[str, Any]:
-        reached = row.reached
-        known = reached and math.isfinite(reached.epochs)
-        return {
-            "target": question.target,
-            "reached": reached and reached.k,
-            "reached_of": reached and reached.n,
-            "epochs_to_target": reached.epochs if reached and known else None,
-            "seconds_to_target": reached.seconds if reached and known else None,
-        }
-
-    return {
-        "target": Column(f"reached {target}", cell, fields, lambda row: row.reached and row.reached.epochs),
-        "target_seconds": Column(
-            f"s to {target}",
-            lambda row: NOTHING if row.reached is None else median(row.reached.seconds, f"{row.reached.seconds:.1f}"),
-            lambda row: {},  # its field is in the column `target`
-            lambda row: row.reached and row.reached.seconds,
-        ),
-    }
 
 
 SEEDS = Column(

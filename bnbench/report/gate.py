@@ -15,7 +15,8 @@ from bnbench.analysis.measures import MEASURES
 from bnbench.console import COMPARISON_SCHEMA_VERSION
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
-from bnbench.report.columns import Column, available
+from bnbench.report.column import Column
+from bnbench.report.columns import available
 from bnbench.runs.notes import Kind, Note
 
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

@@ -27,6 +27,7 @@ from bnbench.config.strict_yaml import dump
 from bnbench.console import clean, inert
 from bnbench.errors import ResultsError
 from bnbench.report import plots
+from bnbench.report.cells import CUT
 from bnbench.report.columns import choose
 from bnbench.report.plots import Key, Picture
 from bnbench.report.sentences import summary
@@ -62,6 +63,12 @@ def page(comparison: Comparison, options: Sequence[str] = ()) -> str:
             .get_template("report.html.j2")
             .render(
                 groups=[_group(table, of, inline) for table, of in zip(tables, columns, strict=True)],
+                cut=any(
+                    column.cell(row).endswith(CUT)
+                    for table, of in zip(tables, columns, strict=True)
+                    for column in of.values()
+                    for row in table.rows
+                ),
                 best=any("best" in of for of in columns),
                 notes=[*map(str, comparison.notes)],
                 environment=environment([run for arm in arms for run in (*arm.complete, *arm.diverged)]),

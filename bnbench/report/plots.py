@@ -21,7 +21,7 @@ from bnbench.analysis.compare import Question, Row, Table, by_seed
 from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import common_seeds
-from bnbench.report.cells import mean_text
+from bnbench.report.cells import bounds, mean_text
 from bnbench.report.columns import available
 
 INK, RULE, BASELINE = "#1c1f24", "#c9cdd3", "#3a3f47"
@@ -202,7 +202,8 @@ def points(rows: Sequence[Row], table: Table) -> Picture | None:
     for row in rows:
         if row.value:
             values = list(by_seed(row.arm, question).values())
-            strips.append(Strip(row, values, row.value.mean, row.value.low, row.value.high, cell(row)))
+            low, high, _ = bounds(row.value, loss=question.is_loss)
+            strips.append(Strip(row, values, row.value.mean, low, high, cell(row)))
     if not strips:
         return None
     line = next((row.value.mean for row in rows if row.is_baseline and row.value), None)

@@ -21,8 +21,8 @@ from bnbench.analysis.curves import EpochMeans, epoch_means
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.analysis.statistics import LEVEL
 from bnbench.console import COMPARISON_SCHEMA_VERSION
-from bnbench.report.cells import mean_text, number
-from bnbench.report.columns import Column
+from bnbench.report.cells import CLIPPED, CUT, mean_fields, mean_text, number
+from bnbench.report.column import Column
 from bnbench.report.sentences import summary
 from bnbench.runs.notes import Note
 
@@ -77,7 +77,8 @@ def print_tables(
         _print_sentences([*sentences, *summary(whole, explain=explain)], form, console)
     shown = {name for _, columns, _ in tables for name in columns}
     over = " or ".join(dict.fromkeys(whole.over for whole, _, _ in tables))
-    legend = LEGEND.format(over) + (BEST if "best" in shown else "")
+    cut = any(CUT in cell for _, columns, part in tables for row in _cells(columns, part) for cell in row)
+    legend = LEGEND.format(over) + (CLIPPED if cut else "") + (BEST if "best" in shown else "")
     _print_sentences([legend], form, console)
 
 
@@ -123,7 +124,7 @@ def _epoch_record(row: EpochMeans) -> dict[str, Any]:
     record: dict[str, Any] = {"epoch": row.epoch, "arm": row.arm.name, "digest": row.arm.digest}
     record["seeds"] = len(row.arm.complete)
     for name, mean in row.means.items():
-        record |= {name: mean.mean, f"{name}_sd": mean.sd, f"{name}_low": mean.low, f"{name}_high": mean.high}
+        record |= mean_fields(name, mean, loss=MEASURES[name].is_loss)
     return {**record, "seconds": row.seconds}
 
 
