@@ -13,7 +13,7 @@ import torch
 from test_verify_mutants import MUTANTS
 
 from bnbench.norms import NORMS
-from bnbench.verify import names, processes
+from bnbench.verify import names, processes, verify
 from bnbench.verify.rows import Errors, Row
 
 # Checks with a tolerance of their own, and why: docs/verify.md says it too.
@@ -29,6 +29,12 @@ def test_everything_passes_at_the_promised_tolerance(verified):
         promised = {"float64": 1e-10, "float32": 1e-5, "float16": 1e-3, "bfloat16": 8e-3}[row.dtype]
         assert row.tolerance == promised or row.check in OWN
         assert row.absolute >= 0 and 0 <= row.relative <= row.tolerance
+
+
+@pytest.mark.slow
+def test_everything_passes_in_all_of_its_steps():
+    """The rest of the suite verifies fewer."""
+    assert [row for row in verify(names()) if not row.passed] == []
 
 
 def test_every_norm_goes_through_every_check_in_its_dtypes(verified):

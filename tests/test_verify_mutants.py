@@ -160,7 +160,7 @@ MUTANTS = {
     "‖v‖ of the whole layer": ("weight", "vector_norm(v.flatten(1), dim=1)",
                                "vector_norm(v).expand(len(v))", "weight", "published gradients"),
     "g starts as 1": ("weight", "_norms(at_least_float32(weight)).to(weight.dtype)", "0 * _norms(weight) + 1", "weight",
-                      "start is the layer's"),
+                      "starts as the layer"),
     "tanh without α": ("dynamic", "torch.tanh(alpha * x)", "torch.tanh(x)", "dyt", "training output"),
     "tanh is shifted": ("dynamic", "torch.tanh(alpha * x)", "torch.tanh(alpha * x + 0.1)", "dyt", "is odd"),
     "no gradient for α": ("dynamic", "torch.tanh(alpha * x)", "torch.tanh(alpha.detach() * x)", "dyt", "gradcheck"),

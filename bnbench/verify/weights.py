@@ -200,7 +200,7 @@ CHECKS: dict[str, Callable[[torch.dtype], dict[str, Errors] | Errors | None]] = 
     "old state": old_state,
     "half precision": half_precision,
     "under autocast": under_autocast,
-    "start is the layer's": starts_as_the_layer,
+    "starts as the layer": starts_as_the_layer,
     "published gradients": published_gradients,
     "⟨∇v, v⟩ = 0": gradient_is_across,
     "start from data": start_from_data,
