@@ -240,6 +240,10 @@ NORM_COMPARISONS = [
     ("mlp_lp_batch", "mlp_batch"),
     ("mlp_noisy_batch", "mlp_batch"),
     ("cnn_l1_batch", "cnn_batch"),
+    ("mlp_scaled_weight_standardization", "mlp_batch"),
+    ("mlp_evonorm_s0", "mlp_batch"),
+    ("cnn_evonorm_s0", "cnn_batch"),
+    ("cnn_evonorm_b0", "cnn_batch"),
 ]
 
 
