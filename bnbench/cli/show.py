@@ -22,8 +22,9 @@ def show(
 ) -> None:
     """Show PATH: a config file with every default, or the folder of a run.
 
-    For a run, it shows the origin, the metrics, and the weights (gamma), biases
-    (beta) and running statistics of each norm layer.
+    For a run, it shows the origin, the metrics, which classes are mistaken for
+    which, and the weights (gamma), biases (beta) and running statistics of each
+    norm layer.
 
     \b
     Examples:
@@ -50,18 +51,23 @@ def _show_run(folder: Path, form: str) -> None:
         raise ResultsError(f"{folder}: is not a run; name a run's folder, as in {folder / 'seed-0'}")
     with stop_at_once():
         from bnbench import console
+        from bnbench.analysis.confusion import confusion
         from bnbench.report.show import print_run, run_as_json
         from bnbench.runs.format import read_run
         from bnbench.runs.weights import norm_values
 
-    run, layers, missing = read_run(folder), {}, None
+    run, layers, found, missing = read_run(folder), {}, None, []
     try:
         layers = norm_values(folder)
     except ResultsError as error:
-        missing = str(error)
+        missing.append(str(error))
+    try:
+        found = confusion([run]) if run.status == "complete" else None
+    except ResultsError as error:
+        missing.append(str(error))
     if form == "json":
-        console.stdout().print(run_as_json(run, layers), soft_wrap=True)
+        console.stdout().print(run_as_json(run, layers, found), soft_wrap=True)
     else:
-        print_run(run, layers, console.stdout())
-    if missing:
-        console.say(missing)
+        print_run(run, layers, found, console.stdout())
+    for reason in missing:
+        console.say(reason)

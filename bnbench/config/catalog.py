@@ -17,11 +17,13 @@ class DatasetRow:
     torchvision: str | None
     shape: tuple[int, int, int] = (1, 28, 28)  # of an image: channels, height, width
     classes: int = 10
+    test_classes: tuple[int, ...] = (1_000,) * 10  # test images of each class
 
 
+MNIST_DIGITS = (980, 1_135, 1_032, 1_010, 982, 892, 958, 1_028, 974, 1_009)  # of the test images
 DATASETS = {
-    "mnist": DatasetRow("MNIST", 60_000, 10_000, torchvision="MNIST"),
-    "mnist5k": DatasetRow("5,000 images of MNIST", 4_000, 1_000, torchvision=None),
+    "mnist": DatasetRow("MNIST", 60_000, 10_000, torchvision="MNIST", test_classes=MNIST_DIGITS),
+    "mnist5k": DatasetRow("5,000 images of MNIST", 4_000, 1_000, torchvision=None, test_classes=(100,) * 10),
     "fashion_mnist": DatasetRow("Fashion-MNIST", 60_000, 10_000, torchvision="FashionMNIST"),
     "kmnist": DatasetRow("Kuzushiji-MNIST", 60_000, 10_000, torchvision="KMNIST"),
 }

@@ -28,6 +28,7 @@ from bnbench.console import clean, inert
 from bnbench.errors import ResultsError
 from bnbench.report import plots
 from bnbench.report.cells import CUT
+from bnbench.report.classes import by_class
 from bnbench.report.columns import choose
 from bnbench.report.plots import Key, Picture
 from bnbench.report.sentences import summary
@@ -143,6 +144,7 @@ def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup])
         ],
         "sentences": summary(table),
         "families": families,
+        "classes": by_class(table),
     }
 
 

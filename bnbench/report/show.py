@@ -6,8 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
+from bnbench.analysis.confusion import Confusion
 from bnbench.config.strict_yaml import dump
 from bnbench.console import JSON_SCHEMA_VERSION, inert
+from bnbench.report import classes
+from bnbench.report.classes import print_confusion
 from bnbench.runs.format import Run, read_json, run_config
 
 FIRST = 10  # values printed of each tensor, as in the tutorial
@@ -16,8 +19,8 @@ SYMBOLS = {"weight": "γ (weight)", "bias": "β (bias)"}
 Layers = dict[str, dict[str, list[float]]]  # norm layer → tensor → its values, flattened
 
 
-def print_run(run: Run, layers: Layers, console: Console) -> None:
-    """Print the status, metrics, origin and config of a run, and the values of its norm layers."""
+def print_run(run: Run, layers: Layers, found: Confusion | None, console: Console) -> None:
+    """Print the status, metrics, origin and config of a run, its mistakes, and the values of its norm layers."""
     console.print(
         f"{run.name}, seed {run.seed}: {run.status} after {len(run.rows)} of {run.epochs} epochs", style="bold"
     )
@@ -43,6 +46,8 @@ def print_run(run: Run, layers: Layers, console: Console) -> None:
     console.print(grid)
     console.print("\nconfig", style="bold")
     console.print(dump(run_config(run.path)).rstrip())
+    if found is not None:
+        print_confusion(found, console)
     for layer, tensors in layers.items():
         console.print(f"\n{inert(layer)}", style="bold")
         for name, values in tensors.items():
@@ -74,13 +79,14 @@ def _tensor(name: str, values: list[float]) -> str:
     return f"{title}: {first}{more}; {spread}"
 
 
-def run_as_json(run: Run, layers: Layers) -> str:
-    """run.json, the config, the metrics of every epoch, and every value of the norm layers."""
+def run_as_json(run: Run, layers: Layers, found: Confusion | None) -> str:
+    """run.json, the config, the metrics of every epoch, the mistakes by class, and every value of the norm layers."""
     value: dict[str, Any] = {
         "schema_version": JSON_SCHEMA_VERSION,
         "run": read_json(run.path),
         "config": run_config(run.path),
         "epochs": [vars(row) for row in run.rows],
+        **classes.as_json(found),
         "norms": layers,
     }
     return json.dumps(_finite(value), indent=2, allow_nan=False)
