@@ -216,7 +216,10 @@ def test_images_read_only_once_have_points_and_no_curve(bnbench, tmp_path):
     make_arm(tmp_path / "r", "bn", [[0.9, 0.8]] * 2, norm="batch", test=0.86)
     seen, text = written(bnbench, tmp_path / "r", "--metric", "test_accuracy")
     assert len(seen.all("figure")) == PANELS + 2 and "--metric test_accuracy</code>" in text
-    assert "Test accuracy of each seed, %, with means and 95 % intervals: plain 85.00 ± 0.00 (2 seeds); bn" in text
+    assert (
+        "Test accuracy of each seed, %, with means and 95 % intervals over seeds: plain 85.00 ± 0.00 (2 seeds); bn"
+        in text
+    )
 
 
 def test_two_configs_of_one_name_are_kept_apart(bnbench, tmp_path):

@@ -208,7 +208,7 @@ def points(rows: Sequence[Row], table: Table) -> Picture | None:
         return None
     line = next((row.value.mean for row in rows if row.is_baseline and row.value), None)
     title = f"{_asked(question)} of each seed{'' if question.is_loss else ', %'}"
-    text = f"{title}, with means and 95 % intervals: {_says(strips, 'seed')}."
+    text = f"{title}, with means and 95 % intervals over {table.over}: {_says(strips, 'seed')}."
     return Picture("seeds", title, text, (), partial(_draw_strips, strips, line, question.is_loss))
 
 
@@ -224,7 +224,7 @@ def differences(rows: Sequence[Row], table: Table) -> Picture | None:
     if not strips:
         return None
     title = f"{_asked(question)} minus {baseline}'s, seed by seed{'' if question.is_loss else ', percentage points'}"
-    text = f"{title}, with means and 95 % intervals: {_says(strips, 'pair')}."
+    text = f"{title}, with means and 95 % intervals over {table.over}: {_says(strips, 'pair')}."
     return Picture("differences", title, text, (), partial(_draw_strips, strips, 0.0, question.is_loss))
 
 
