@@ -31,7 +31,7 @@ from bnbench.analysis.statistics import ALPHA, holm, mean_interval, sign_flip_p,
 IMAGES = 2_000
 SEEDS = (10, 5, 3, 2)
 # How much the seed and the image vary, against 1 for both together, on the scale of the threshold.
-EFFECTS = {"both": (0.0, 0.0), "images": (0.0, 1.0), "seeds": (0.15, 0.0), "a mix": (0.04, 0.5)}
+EFFECTS = {"both": (0.0, 0.0), "images": (0.0, 2.0), "seeds": (0.15, 0.0), "a mix": (0.04, 0.5)}
 ERROR = 1.96 * 100  # times √(p (1 - p) / n): half of the 95 % interval of a percentage
 
 

@@ -44,7 +44,7 @@ def test_how_many_seeds_would_decide():
     assert not few.same and few.seeds == 16  # as statsmodels' power of the paired test, sd 0.39
     near = sameness(gap(0.2, 0.25 / np.sqrt(10), 9, 10), 0.3)
     assert near.seeds == 8 and near.seeds_if_seen > 30  # ten seeds are enough for equal arms, and did not do
-    far = sameness(gap(0.4, 0.25 / np.sqrt(3), 2, 3), 0.3)
+    far = sameness(gap(0.4, 0.1 / np.sqrt(3), 2, 3), 0.3)
     assert far.seeds_if_seen == 6  # a difference is not tested with fewer
 
 
