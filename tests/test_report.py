@@ -143,7 +143,7 @@ def test_seeds_that_do_not_pair_are_in_no_difference_by_seed(bnbench, results):
         shutil.rmtree(results / "bn" / f"seed-{seed}")
     make_run(results, "bn", 8, [0.9, 0.9, 0.91], digest=digest)
     text = written(bnbench, results, "--baseline", "plain")[1]
-    assert re.search(r"intervals: bn -4.50 [^;]* unpaired; slow ~ [^;]* \(2 pairs\)\.", text)
+    assert re.search(r"intervals over seeds: bn -4.50 [^;]* unpaired; slow ~ [^;]* \(2 pairs\)\.", text)
 
 
 def test_ids_are_unique_and_what_is_referred_to_is_there(standard):

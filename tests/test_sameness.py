@@ -53,7 +53,8 @@ def test_where_images_vary_more_than_the_margin_no_number_of_seeds_decides():
     assert of.seeds is None and of.seeds_if_seen is None
 
 
-def test_one_seed_shows_no_sameness():
+def test_two_seeds_show_no_sameness():
+    assert sameness(gap(0.0, 0.001, 1, 2), 0.3) is None and sameness(gap(0.0, 0.001, 2, 3), 0.3).same
     assert sameness(Difference(0.0, True, 1, -0.1, 0.1, None, 0.05, 9_999, "images"), 0.3) is None
     assert sameness(Difference(0.0, True, 1), 0.3) is None
 

@@ -165,7 +165,7 @@ def test_unknown_whatever_the_number_of_seeds(say):
 def test_one_seed_is_never_the_same(say):
     mistakes = {0: range(1_000)}
     out = say({"plain": ({0: 0.9}, mistakes), "bn": ({0: 0.9}, mistakes)}, **SAME)
-    assert out[0] == "Unknown: bn (more than one seed is needed)."
+    assert out[0] == "Unknown: bn (at least three seeds are needed)."
 
 
 LIMITS = {

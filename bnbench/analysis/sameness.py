@@ -13,6 +13,8 @@ from bnbench.analysis.maxt import FEWEST_PAIRS
 from bnbench.analysis.power import Spread, seeds_for_same, seeds_to_detect
 from bnbench.analysis.statistics import ALPHA, Difference
 
+FEWEST_SEEDS = 3
+
 
 @dataclass(frozen=True)
 class Sameness:
@@ -32,8 +34,11 @@ class Sameness:
 
 
 def sameness(gap: Difference, margin: float) -> Sameness | None:
-    """Whether a difference is smaller than the margin, in the same units. None for one seed: its spread is unknown."""
-    if gap.se is None or gap.df is None or gap.n < 2:
+    """Whether a difference is smaller than the margin, in the same units.
+
+    None for one or two seeds: two are called the same too often (docs/statistics.md).
+    """
+    if gap.se is None or gap.df is None or gap.n < FEWEST_SEEDS:
         return None
     p = two_one_sided(gap.mean, gap.se, gap.df, margin)
     if p <= ALPHA:

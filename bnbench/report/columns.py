@@ -195,7 +195,7 @@ def verdict_text(row: Row, question: Question) -> str:
         smaller = row.verdict == "same" and row.different
         return f"{row.verdict} (a smaller difference)" if smaller else str(row.verdict)
     if row.sameness is None:
-        return "unknown (more than one seed is needed)"
+        return "unknown (at least three seeds are needed)"
     if row.seeds_needed is None:
         return "unknown (no number of seeds decides)"
     at_zero = row.seeds_needed == row.sameness.seeds

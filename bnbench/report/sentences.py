@@ -84,7 +84,7 @@ def _undecided(rows: Sequence[Row], table: Table) -> Iterator[str]:
     for row in rows:
         assert row.difference is not None
         if row.sameness is None:
-            more[row] = "more than one seed is needed"
+            more[row] = "at least three seeds are needed"
         elif row.sameness.seeds is None:
             never.append(row)
         elif row.sameness.seeds > row.difference.n:
