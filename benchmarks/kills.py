@@ -38,7 +38,7 @@ device: cpu
 seeds: [0, 1]
 """
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")  # run.json and timing.csv hold times
-ALL = sorted([*SAME, "run.json", "timing.csv"])
+ALL = sorted([*SAME, "run.json", "timing.csv", "continue.pt"])
 
 
 def forked(arguments: list[str]) -> int:

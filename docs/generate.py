@@ -160,6 +160,7 @@ FILES = {
     "mistakes.csv": "The test images that the final network classifies wrong, one row each.",
     "run.json": "Status, settings, data, provenance and final metrics.",
     "model.pt": "The weights of the final network.",
+    "continue.pt": "The rest of the last state of a complete run. [Longer runs](many-runs.md#train-longer) need it.",
     "checkpoint": "The state after the last finished epoch, from which an interrupted run resumes.",
 }
 CSV = {
@@ -190,6 +191,7 @@ RUN = {
     "started": "Time of the first start.",
     "ended": "Time of the end, or null.",
     "resumed_after": "The epochs after which the run was resumed; absent if it never was.",
+    "continued_from": "The shorter run that it continues, and its epochs; absent if it was trained from the start.",
     "final": "The last row of `metrics.csv`.",
     "test": "Images, loss and accuracy of the one test with `data.valid`; else null.",
 }

@@ -128,7 +128,7 @@ def test_every_file_and_key_of_a_run_is_documented(bnbench, tiny, tmp_path):
     (about,) = (tmp_path / "r").rglob("run.json")
     keys = set(json.loads(about.read_text()))
     assert keys <= set(generate.RUN) and {path.name for path in about.parent.iterdir()} <= set(generate.FILES)
-    assert set(generate.RUN) - keys == {"resumed_after"}
+    assert set(generate.RUN) - keys == {"resumed_after", "continued_from"}
 
 
 def anchors(text):

@@ -25,7 +25,7 @@ from bnbench.training import experiment
 from bnbench.training.events import Started
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
-FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
+FILES = ["config.yaml", "continue.pt", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
 
 
 def same(a, b):

@@ -246,7 +246,7 @@ def test_everything_is_synced_before_it_is_renamed(bnbench, tiny, monkeypatch):
     assert names == [
         *("config", "metrics", "timing", "run", "folder"),
         *(epoch * 2),
-        *("model", "mistakes", "folder", "run", "folder"),
+        *("model", "continue", "mistakes", "folder", "run", "folder"),
     ]
 
 

@@ -21,7 +21,7 @@ from bnbench.runs.format import METRICS, TIMING, read_mistakes, read_run
 from bnbench.training import experiment
 from bnbench.training import loop as train
 
-FILES = ["config.yaml", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
+FILES = ["config.yaml", "continue.pt", "metrics.csv", "mistakes.csv", "model.pt", "run.json", "timing.csv"]
 
 
 def contents(folder):

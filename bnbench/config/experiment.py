@@ -162,6 +162,10 @@ class Config(Strict):
         exclude: dict[str, Any] = {"name": True, "seeds": True, "data": {"fallback"}}
         return self.model_dump(mode="json", exclude=exclude, context=EVERY_KEY)
 
+    def digest_of_any_length(self) -> str:
+        """The digest of the arm with one epoch. Runs that share it differ at most in their number of epochs."""
+        return self.model_copy(update={"train": self.train.model_copy(update={"epochs": 1})}).digest()
+
     def digest(self) -> str:
         """The SHA-256, in hexadecimal, of the arm's settings that differ from their defaults, as canonical JSON.
 

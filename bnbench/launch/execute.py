@@ -15,7 +15,7 @@ from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.errors import Interrupted, RunError
 from bnbench.launch.devices import resolve_device
-from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan, warnings
+from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan, warnings, with_shorter
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
 from bnbench.runs.format import FINISHED, EpochRow
@@ -75,12 +75,14 @@ def execute(
 
                 prepared = prepare(configs, data_folder, progress.say)
                 runs = plan([ready.config for ready in prepared], out, force=force)
+                if not force and places.cluster is None:
+                    runs = with_shorter(runs, out)
                 for warning in warnings(runs):
                     progress.say(warning)
             session.begin(runs)
             holder = f"process {os.getpid()} on {platform.node()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
             jobs = [
-                Job(number, run.config, out, force, holder)
+                Job(number, run.config, out, force, holder, run.shorter.path if run.shorter else None)
                 for number, run in enumerate(session.runs)
                 if number not in session.outcomes
             ]
@@ -122,9 +124,14 @@ def dry(
     """
     configs = [resolve_device(config, here=places.cluster is None) for config in configs]
     runs = plan(configs, out, force=force)
+    if not force and places.cluster is None:
+        runs = with_shorter(runs, out)
     finished = sum(run.finished for run in runs)
     resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
-    summary = f"{len(runs)} runs: {finished} complete, {resumed} to resume, {len(runs) - finished - resumed} to start"
+    continued = sum(run.continues for run in runs)
+    starting = len(runs) - finished - resumed - continued
+    summary = f"{len(runs)} runs: {finished} complete, {f'{continued} to continue, ' if continued else ''}"
+    summary += f"{resumed} to resume, {starting} to start"
     for name in dict.fromkeys(config.data.dataset for config in configs):
         if not datasets.is_here(name, data_folder):
             summary += f"\n{name} is not in {data_folder}: it would be downloaded first"

@@ -1,13 +1,14 @@
 """Lists the runs that a command asks for, and the status of those that exist. No torch here; writes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnbench.config.experiment import Config
 from bnbench.errors import ResultsError, RunError
-from bnbench.runs.format import CHECKPOINT, FINISHED, read_run
+from bnbench.runs.format import CHECKPOINT, FINISHED, Run, read_run
 from bnbench.runs.lock import held_by
+from bnbench.runs.shorter import key, shorter_runs, why_not
 from bnbench.runs.write import existing_status, run_folder
 
 
@@ -18,6 +19,7 @@ class Planned:
     config: Config
     folder: Path
     status: str | None
+    shorter: Run | None = None  # a complete, shorter run of the same arm and seed; see `with_shorter`
 
     @property
     def label(self) -> str:
@@ -26,6 +28,11 @@ class Planned:
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
+
+    @property
+    def continues(self) -> bool:
+        """Whether it would continue a shorter run."""
+        return self.shorter is not None and why_not(self.shorter) is None
 
 
 def label(config: Config) -> str:
@@ -45,6 +52,15 @@ def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
     if problems:
         raise RunError("\n".join(problems))
     return runs
+
+
+def with_shorter(runs: Sequence[Planned], out: Path) -> list[Planned]:
+    """The same runs. Those that would train from the start know a shorter run in `out` that they can continue."""
+    starting = [run for run in runs if not run.finished and not epochs_kept(run.folder)]
+    found = shorter_runs(out, [run.config for run in starting])
+    if not found:
+        return list(runs)
+    return [replace(run, shorter=found.get(key(run.config))) if run in starting else run for run in runs]
 
 
 def _status(folder: Path, config: Config) -> str | None:
@@ -79,6 +95,8 @@ def in_words(run: Planned) -> str:
         return f"{run.label}: is being trained by {holder}"
     if run.status is not None and (done := epochs_kept(run.folder)):
         return f"{run.label}: resumes after epoch {done} of {epochs}"
+    if run.shorter is not None and run.continues:
+        return f"{run.label}: continues {run.shorter.path} after epoch {run.shorter.epochs} of {epochs}"
     return f"{run.label}: trains {epochs} epoch{'s' if epochs > 1 else ''}"
 
 

@@ -76,7 +76,8 @@ class Progress:
                 self._bar_of[number] = self._bars.add_task(_fitted(label, self._room), total=epochs, latest="")
             self._advance(number, event.epochs, latest="")
             if event.epochs and not self.live and not self.quiet:
-                self.console.print(f"{label}  resumes after epoch {event.epochs}/{epochs}")
+                how = f"continues {clean(event.shorter)}" if event.shorter else "resumes"
+                self.console.print(f"{label}  {how} after epoch {event.epochs}/{epochs}")
         elif isinstance(event, EpochRow):
             self._row(number, event)
 

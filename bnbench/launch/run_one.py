@@ -26,6 +26,7 @@ class Job:
     out: Path
     force: bool  # replace a run that is already in the folder
     holder: str
+    shorter: Path | None = None  # the folder of a complete, shorter run to continue
 
     @property
     def folder(self) -> Path:
@@ -55,7 +56,7 @@ def attempt(job: Job, data: "Loaded", report: Report) -> Outcome:
         if (settled := claim(job, locked)) is not None:
             return settled
         try:
-            status = experiment.run(job.config, data, job.out, report=report, force=job.force)
+            status = experiment.run(job.config, data, job.out, report=report, force=job.force, shorter=job.shorter)
         except Exception as error:  # a failure must not stop the other runs
             return Outcome(job.config, job.folder, "failed", trained=True, reason=failure(error))
         return Outcome(job.config, job.folder, status, trained=True)

@@ -7,6 +7,7 @@
       mistakes.csv  MISTAKES, one row for each test image that the final network misclassifies
       run.json      status, config and its digest, data, parameters, provenance, final (and test) metrics
       model.pt      final weights (a state_dict)
+      continue.pt   of a complete run: the rest of its last state, from which a longer run continues
       checkpoint    only until the run is finished: its state after the last epoch; includes the rows of the CSVs
 
 Every file is replaced as a whole. run.json says "running" before training starts. Its final status is
@@ -32,7 +33,8 @@ METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accurac
 TIMING = ("epoch", "train_seconds", "valid_seconds")
 MISTAKES = ("image", "label", "predicted")
 CHECKPOINT = "checkpoint"  # an unfinished run resumes from it (training/checkpoint.py)
-FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt")
+CONTINUE = "continue.pt"  # with model.pt, a longer run continues a complete one from it
+FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt", CONTINUE)
 FINISHED = ("complete", "diverged")  # a diverged run is a result too
 DIVERGED_LOSS = 1e3  # a run with a larger loss of a batch has diverged (training/loop.py)
 UNFINISHED = ("running", "interrupted", "failed")

@@ -13,6 +13,8 @@ from typing import Any
 
 import bnbench
 
+# Two runs of one config have the same bytes if these are equal.
+SAME_BYTES = ("bnbench", "torch", "platform", "processor")
 PACKAGES = ("torch", "numpy", "torchvision", "mlxtend")
 
 

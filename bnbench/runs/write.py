@@ -19,6 +19,7 @@ from bnbench.errors import ResultsError, RunError
 from bnbench.files import sync_folder, unwritable, write_atomic
 from bnbench.runs.format import (
     CHECKPOINT,
+    CONTINUE,
     FILES,
     FINISHED,
     METRICS,
@@ -107,8 +108,14 @@ class RunWriter:
             "final": None,
         }
 
-    def start(self) -> None:
-        """Make the folder and remove any earlier run from it, then write the files of a run without epochs."""
+    def start(self, rows: Sequence[EpochRow] = (), *, continued: Path | None = None) -> None:
+        """Make the folder and remove any earlier run from it, then write the files of a run with no epochs.
+
+        `rows` are those of the shorter run in the folder `continued`, if the run continues one.
+        """
+        self._rows = list(rows)
+        if continued is not None:
+            self._json["continued_from"] = {"run": "/".join(continued.parts[-2:]), "epochs": len(rows)}
         try:
             _empty(self.folder)
         except OSError as error:
@@ -125,6 +132,8 @@ class RunWriter:
         earlier = before.get("resumed_after")
         self._rows = list(rows)
         self._json["started"] = before.get("started")
+        if "continued_from" in before:
+            self._json["continued_from"] = before["continued_from"]
         self._json["resumed_after"] = [*(earlier if isinstance(earlier, list) else []), len(rows)]
         self._write_all()
 
@@ -150,16 +159,20 @@ class RunWriter:
         status: str,
         *,
         weights: bytes | None = None,
+        end: bytes | None = None,
         mistakes: Sequence[tuple[int, int, int]] | None = None,
         test: dict[str, float] | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write the weights, the mistakes (MISTAKES, sorted by image) and the test metrics, then the final status.
+        """Write the weights, `end` (continue.pt), the mistakes (MISTAKES, sorted by image) and the test metrics, then
+        the final status.
 
         The checkpoint is removed if the run is finished; a failed run can resume from it.
         """
         if weights is not None:
             self._write("model.pt", weights)
+        if end is not None:
+            self._write(CONTINUE, end)
         if mistakes is not None:
             rows = [",".join(map(str, row)) for row in mistakes]
             self._write("mistakes.csv", "\n".join([",".join(MISTAKES), *rows, ""]).encode())

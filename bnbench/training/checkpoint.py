@@ -1,5 +1,7 @@
 """The checkpoint that a killed run resumes from: its epochs so far, its network and its optimizer.
 
+A complete run keeps the same in two files: model.pt, and continue.pt with the rest. A longer run continues from them.
+
     32 bytes   the SHA-256 of the rest
     the rest   torch.save of plain tensors and numbers; reading it runs no code
 
@@ -17,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bnbench.runs.format import CHECKPOINT, EpochRow
+from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow
 from bnbench.training.optimizers import Optimizer
 
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -49,8 +51,21 @@ def pack(origin: dict[str, str], rows: Sequence[EpochRow], model: nn.Module, opt
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    payload = to_bytes(state)
-    return hashlib.sha256(payload).digest() + payload
+    return _sealed(state)
+
+
+def pack_end(origin: dict[str, str], rows: Sequence[EpochRow], weights: bytes, optimizer: Optimizer) -> bytes:
+    """The bytes of continue.pt: what a complete run keeps besides `weights`, its model.pt, to be continued.
+
+    It is small: only an optimizer with a state (momentum, Adam) adds one or two numbers for each parameter.
+    """
+    state = {
+        "origin": origin,
+        "rows": [astuple(row) for row in rows],
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "optimizer": optimizer.state_dict(),
+    }
+    return _sealed(state)
 
 
 def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
@@ -59,26 +74,60 @@ def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
     Raises Unusable where it is damaged, or where its origin differs from `origin`, so that resuming could give
     other numbers.
     """
-    path = folder / CHECKPOINT
     try:
-        if not path.is_file():
-            return None
-        contents = path.read_bytes()
+        contents = _contents(folder / CHECKPOINT)
     except OSError as error:
         raise Unusable(f"cannot be read ({error.strerror})") from None
+    return None if contents is None else _opened(contents, origin)
+
+
+def read_end(folder: Path, origin: dict[str, str]) -> Checkpoint:
+    """The last state of the complete run in `folder`, from its model.pt and its continue.pt.
+
+    Raises Unusable where a file is missing or damaged, or where its origin differs from `origin`.
+    """
+    try:
+        contents, weights = _contents(folder / CONTINUE), _contents(folder / "model.pt")
+    except OSError as error:
+        raise Unusable(f"cannot be read ({error.strerror})") from None
+    if contents is None or weights is None:
+        raise Unusable("is missing, or model.pt is")
+    return _opened(contents, origin, weights)
+
+
+def _contents(path: Path) -> bytes | None:
+    """The contents of a file, or None if it is missing. Raises OSError."""
+    return path.read_bytes() if path.is_file() else None
+
+
+def _sealed(state: dict[str, Any]) -> bytes:
+    payload = to_bytes(state)
+    return hashlib.sha256(payload).digest() + payload
+
+
+def _opened(contents: bytes, origin: dict[str, str], weights: bytes | None = None) -> Checkpoint:
+    """The state in a sealed file. If it has no model, `weights` are the contents of model.pt. Raises Unusable."""
     payload = contents[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != contents[:DIGEST_BYTES]:
         raise Unusable("is damaged")
     try:
-        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        state = _loaded(payload)
         there, rows = state["origin"], tuple(EpochRow(*row) for row in state["rows"])
-        checkpoint = Checkpoint(rows, state["model"], state["optimizer"])
+        whole = weights is None or hashlib.sha256(weights).hexdigest() == state["weights"]
+        model = state["model"] if weights is None else _loaded(weights) if whole else {}
+        checkpoint = Checkpoint(rows, model, state["optimizer"])
     except Exception:  # torch.load may raise any exception on a forged file
         raise Unusable("is damaged") from None
+    if not whole:
+        raise Unusable("does not belong to model.pt")
     changed = [key for key in origin if there.get(key) != origin[key]]
     if changed:
         raise Unusable("was made with another " + ", ".join(changed))
     return checkpoint
+
+
+def _loaded(contents: bytes) -> Any:
+    return torch.load(io.BytesIO(contents), map_location="cpu", weights_only=True)
 
 
 def to_bytes(state: Any) -> bytes:

@@ -8,9 +8,13 @@ from bnbench.runs.format import EpochRow
 
 @dataclass(frozen=True)
 class Started:
-    """Training starts. `epochs` epochs are already finished: 0, or more if the run resumes."""
+    """Training starts. `epochs` epochs are already finished: 0, or more if the run resumes.
+
+    They are those of the run in the folder `shorter`, if the run continues a shorter one.
+    """
 
     epochs: int
+    shorter: str | None = None
 
 
 @dataclass(frozen=True)

@@ -42,16 +42,20 @@ def run(
     *,
     report: Report,
     force: bool = False,
+    shorter: Path | None = None,
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
 ) -> str:
     """Train `config`, which has one seed, into its folder below `out`; return "complete" or "diverged".
 
     If the folder has an interrupted run, training resumes after its last finished epoch; `force` replaces it
-    instead. The caller must hold the folder's lock. Raises RunError where the run fails. The folder then
-    records the failure and keeps the finished epochs.
+    instead. Else the run continues the complete, shorter run in the folder `shorter`, if it can. The caller must
+    hold the folder's lock. Raises RunError where the run fails. The folder then records the failure and keeps the
+    finished epochs.
     """
-    (recording,) = train_together([config], data, out, reports=[report], force=force, engine=engine, probes=probes)
+    (recording,) = train_together(
+        [config], data, out, reports=[report], force=force, shorter=[shorter], engine=engine, probes=probes
+    )
     if recording.error is not None:
         raise recording.error
     return recording.status
@@ -64,6 +68,7 @@ def train_together(
     *,
     reports: Sequence[Report],
     force: bool = False,
+    shorter: Sequence[Path | None] | None = None,
     engine: MakeEngine = Eager,
     probes: Sequence[Probe] = (),
 ) -> list[Recording]:
@@ -81,12 +86,12 @@ def train_together(
     splits = load_splits(data.images, first.data, device)
     recordings: list[Recording] = []
     running: dict[Network, Recording] = {}
-    for config, report in zip(configs, reports, strict=True):
+    for config, report, before in zip(configs, reports, shorter or [None] * len(configs), strict=True):
         model = build_model(config)
         recording = Recording(config, out, _about(model, data, splits), report)
         recordings.append(recording)
         with recording.failures():
-            recording.open(force=force)
+            recording.open(force=force, shorter=before)
             running[_start(recording, model, splits)] = recording
     epochs = {len(recording.rows) for recording in running.values()}
     if len(epochs) > 1:
@@ -121,7 +126,7 @@ def train_together(
         if recording.error is None:
             with recording.failures():
                 recording.finish(
-                    network.model, **({} if recording.diverged else _judge(network.model, splits, _eval_step(first)))
+                    network, **({} if recording.diverged else _judge(network.model, splits, _eval_step(first)))
                 )
     return recordings
 

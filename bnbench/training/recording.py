@@ -5,12 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from bnbench.config.experiment import Config
 from bnbench.errors import RunError, failure
-from bnbench.runs.format import CHECKPOINT, EpochRow
-from bnbench.runs.provenance import provenance
+from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow
+from bnbench.runs.provenance import SAME_BYTES, provenance
 from bnbench.runs.write import RunWriter, run_folder
 from bnbench.training import checkpoint
 from bnbench.training.events import Measurement, Notice, Report, Started
@@ -37,7 +35,7 @@ class Recording:
 
     @property
     def resumed(self) -> bool:
-        """Whether the run resumes from a checkpoint."""
+        """Whether the run has epochs of an interrupted run, or of a shorter one."""
         return self._before is not None
 
     @property
@@ -50,19 +48,35 @@ class Recording:
         """The final status of a run that does not fail."""
         return "diverged" if self.diverged else "complete"
 
-    def open(self, *, force: bool) -> None:
-        """Make the folder, or resume the interrupted run in it; `force` always starts from zero. Raises RunError."""
+    def open(self, *, force: bool, shorter: Path | None = None) -> None:
+        """Make the folder, or resume the interrupted run in it; `force` always starts from zero. Raises RunError.
+
+        If there is nothing to resume, the run continues the complete, `shorter` run in that folder, if possible.
+        """
         if not force and (self.folder / "run.json").exists():
             try:
                 self._before = checkpoint.read(self.folder, self._origin)
             except checkpoint.Unusable as reason:
                 self._report(Notice(f"{self.folder / CHECKPOINT} {reason}, so the run starts again"))
-        if self._before is None:
-            self._writer.start()
-        else:
-            self.rows = list(self._before.rows)
+        resumed = self._before is not None
+        if self._before is None and shorter is not None and not force:
+            self._before = self._end_of(shorter)
+        self.rows = list(self._before.rows) if self._before else []
+        if resumed:
             self._writer.resume(self.rows)
-        self._report(Started(len(self.rows)))
+        else:
+            self._writer.start(self.rows, continued=shorter if self.rows else None)
+        self._report(Started(len(self.rows), str(shorter) if self.rows and not resumed else None))
+
+    def _end_of(self, shorter: Path) -> checkpoint.Checkpoint | None:
+        """The last state of a complete, shorter run; None, with a notice, where it cannot be continued."""
+        origin = {**self._origin, "config": self.config.digest_of_any_length()}
+        try:
+            end = checkpoint.read_end(shorter, origin)
+        except checkpoint.Unusable as reason:
+            self._report(Notice(f"{shorter / CONTINUE} {reason}, so the run starts at the first epoch"))
+            return None
+        return end if 0 < len(end.rows) < self.config.train.epochs else None
 
     def restore(self, network: Network) -> None:
         """Give `network` the state that the interrupted run left."""
@@ -76,10 +90,14 @@ class Recording:
             self._writer.add(event, checkpoint.pack(self._origin, self.rows, network.model, network.optimizer))
         self._report(event)
 
-    def finish(self, model: nn.Module, **final: Any) -> None:
+    def finish(self, network: Network, **final: Any) -> None:
         """Write the weights, the final status and `final`, the arguments of `RunWriter.finish`. Raises RunError."""
-        weights = {name: value.cpu() for name, value in model.state_dict().items()}
-        self._writer.finish(self.status, weights=checkpoint.to_bytes(weights), **final)
+        weights = checkpoint.to_bytes({name: value.cpu() for name, value in network.model.state_dict().items()})
+        end = None
+        if not self.diverged and self.config.train.schedule is None:
+            origin = {**self._origin, "config": self.config.digest_of_any_length()}
+            end = checkpoint.pack_end(origin, self.rows, weights, network.optimizer)
+        self._writer.finish(self.status, weights=weights, end=end, **final)
 
     def fail(self, error: Exception) -> None:
         """Record that `error` failed the run. Later calls do nothing."""
@@ -111,5 +129,5 @@ def origin(config: Config, dataset_sha256: str) -> dict[str, str]:
         "config": config.digest(),
         "seed": str(config.seed),
         "dataset": dataset_sha256,
-        **{name: str(here[name]) for name in ("bnbench", "torch", "platform", "processor")},
+        **{name: str(here[name]) for name in SAME_BYTES},
     }
