@@ -92,8 +92,11 @@ def test_wins_are_the_pairs_in_which_an_arm_is_better(bnbench, tmp_path):
     b = json.loads(bnbench(*question, "--format", "json").stdout)["groups"][0]["arms"][1]
     assert b["wins"] == 2 and b["pairs"] == 4  # the tie is no win
     assert "2/4" in bnbench(*question).stdout
+    path = tmp_path / "r/b/seed-0"  # a lower loss wins
+    change(path / "metrics.csv", ",1.0,0.91", ",0.9,0.91")
+    edit(path, final={**json.loads((path / "run.json").read_text())["final"], "valid_loss": 0.9})
     losses = json.loads(bnbench(*question, "--metric", "valid_loss", "--format", "json").stdout)
-    assert losses["groups"][0]["arms"][1]["wins"] == 0 and losses["groups"][0]["arms"][0]["wins"] is None
+    assert losses["groups"][0]["arms"][1]["wins"] == 1 and losses["groups"][0]["arms"][0]["wins"] is None
 
 
 def test_markdown(bnbench, results):

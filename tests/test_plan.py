@@ -111,6 +111,12 @@ def test_bad_input_is_a_sentence_and_exit_2(bnbench, study, arguments, said):
     assert result.stdout == "" and "Traceback" not in result.stderr
 
 
+def test_one_config_under_two_names_counts_once(bnbench, study):
+    (study / "again.yaml").write_text((study / "batch.yaml").read_text())
+    result = bnbench("plan", "none.yaml", "batch.yaml", "again.yaml", "--format", "json")
+    assert [row["comparisons"] for row in json.loads(result.stdout)["arms"]] == [1, 1]
+
+
 def test_one_config_is_no_study(bnbench, study):
     result = bnbench("plan", "none.yaml")
     assert result.exit_code == 2 and "name a second config" in result.stderr

@@ -160,7 +160,7 @@ def measure(arms: Sequence[Arm], question: Question, notes: list[Note]) -> list[
     if not pairs:
         raise ConfigError("\n".join([*map(str, notes), "no arm has a baseline; choose one with --baseline"]))
     return [
-        _measure(arm, baseline, question, sum(other is baseline for _, other in pairs), notes)
+        _measure(arm, baseline, question, len({one.digest for one, other in pairs if other is baseline}), notes)
         for arm, baseline in pairs
         if baseline is not None
     ]

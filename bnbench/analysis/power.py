@@ -189,8 +189,6 @@ def smallest_difference(spread: Spread, n: float, *, power: float = POWER, alpha
 
 def fewest(reached: Callable[[float], float], power: float) -> int | None:
     """The smallest n from 2 on with reached(n) >= power; None if there is none. `reached` grows with n."""
-    if reached(math.inf) <= power:
-        return None
     low, high = 1, 2
     while reached(high) < power:
         low, high = high, 2 * high
