@@ -15,7 +15,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -102,6 +102,8 @@ def run(
     cluster: str | None = None,
     force: bool = False,
     fail_fast: bool = False,
+    engine: Literal["auto", "eager", "traced", "stacked"] = "auto",
+    stack: int | None = None,
     data_dir: str | Path | None = None,
     quiet: bool = True,
 ) -> list[Run]:
@@ -109,7 +111,9 @@ def run(
 
     Complete runs are skipped unless `force` is true, and interrupted runs are resumed. If `jobs` is above 1
     (None: one for each core), worker processes train. A script then needs the guard
-    `if __name__ == "__main__":`. `cluster` is the address of a Dask scheduler. `quiet=False` shows progress on stderr.
+    `if __name__ == "__main__":`. `cluster` is the address of a Dask scheduler. `engine` makes the training steps, and
+    `stack` limits the runs that train as one stacked network; neither changes a result. `quiet=False` shows progress on
+    stderr.
 
     Raises ConfigError (exit code 2) for a config that cannot be trained, RunError (3) if a run failed (the other
     runs are complete), DataError (4) for a damaged or missing dataset, and Interrupted (130) on Ctrl-C.
@@ -133,7 +137,7 @@ def run(
 
     folder = data_folder(None if data_dir is None else Path(data_dir))
     with Progress(quiet=quiet) as progress:
-        places = Places(jobs, cluster, fail_fast)
+        places = Places(jobs, cluster, fail_fast, engine, stack)
         runs, problems = train(configs, Path(out), folder, places, progress, force=force)
     if problems:
         raise RunError("\n".join(problems))

@@ -194,6 +194,8 @@ RUN = {
     "continued_from": "The shorter run that it continues, and its epochs; absent if it was trained from the start.",
     "final": "The last row of `metrics.csv`.",
     "test": "Images, loss and accuracy of the one test with `data.valid`; else null.",
+    "engine": "What made the training steps (`eager`, `traced` or `stacked`), and the number of networks that trained"
+    " together and shared the time equally.",
 }
 COLUMNS = {
     "seeds": "Complete, diverged and unfinished runs.",

@@ -237,7 +237,7 @@ DAMAGE = {
     "no images": lambda path: edit(path, split={"train_images": 9, "valid_images": 0}),
     "images without end": lambda path: edit(path, split={"train_images": 9, "valid_images": 10**15}),
     "a schema version that is true": lambda path: edit(path, schema_version=True),
-    "a million keys": lambda path: edit(path, **{str(i): i for i in range(1_000_000)}),
+    "20 MB": lambda path: edit(path, padding="x" * 20_000_000),
     "UTF-16": lambda path: (path / "metrics.csv").write_text((path / "metrics.csv").read_text(), encoding="utf-16"),
     "NaN for a loss": lambda path: change(path / "metrics.csv", "3,0.3333333333333333", "3,nan"),
     "unknown status": lambda path: edit(path, status="fine"),
@@ -352,7 +352,7 @@ def test_a_closed_pipe_is_no_traceback(results):
     command = f"{sys.executable} -m bnbench compare {results} --per-epoch --format csv | head -n 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert result.stdout.startswith("smoke,") and "Traceback" not in result.stderr
-    for arguments in ("compare {results}", "verify rms", "verify rms --format json"):
+    for arguments in ("compare {results}", "verify rms --format json"):
         command = f"{sys.executable} -m bnbench {arguments.format(results=results)} | true; exit ${{PIPESTATUS[0]}}"
         result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
         assert result.returncode == 141 and "Traceback" not in result.stderr  # 1 would be a failed check

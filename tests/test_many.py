@@ -412,11 +412,10 @@ def test_a_run_that_is_gone_again_when_it_is_to_be_printed_is_named(bnbench, tin
 
     real = executor.attempt
 
-    def vanish(job, data, report):
-        outcome = real(job, data, report)
-        if job.config.seed == 1:
+    def vanish(jobs, data, report):
+        yield from real(jobs, data, report)
+        if jobs[0].config.seed == 1:
             shutil.rmtree(tmp_path / "results/tiny/seed-0")
-        return outcome
 
     monkeypatch.setattr(executor, "attempt", vanish)
     result = bnbench("run", tiny, "--seeds", "0..1")
@@ -467,11 +466,13 @@ def test_a_run_that_another_command_completes_meanwhile_is_complete(bnbench, tin
     bnbench("run", tiny, "--seeds", "0", "--out", "theirs")
     real = executor.attempt
 
-    def someone_else(job, data, report):
+    def someone_else(jobs, data, report):
+        (job,) = jobs
         if job.config.seed == 0:
             (tmp_path / "theirs/tiny/seed-0").rename(job.folder)
-            return Outcome(job.config, job.folder, "held", trained=False, reason="held")
-        return real(job, data, report)
+            yield job.number, Outcome(job.config, job.folder, "held", trained=False, reason="held")
+        else:
+            yield from real(jobs, data, report)
 
     (tmp_path / "results/tiny").mkdir(parents=True)
     monkeypatch.setattr(executor, "attempt", someone_else)
@@ -483,11 +484,13 @@ def test_a_run_whose_holder_dies_meanwhile_is_taken_over(bnbench, tiny, tmp_path
     real = executor.attempt
     turns = []
 
-    def died_since(job, data, report):
+    def died_since(jobs, data, report):
+        (job,) = jobs
         turns.append(job.config.seed)
         if turns == [0]:
-            return Outcome(job.config, job.folder, "held", trained=False, reason="held")
-        return real(job, data, report)
+            yield job.number, Outcome(job.config, job.folder, "held", trained=False, reason="held")
+        else:
+            yield from real(jobs, data, report)
 
     monkeypatch.setattr(executor, "attempt", died_since)
     assert bnbench("run", tiny, "--seeds", "0..1").exit_code == 0

@@ -102,11 +102,11 @@ def test_what_is_loaded_is_a_copy():
     assert torch.equal(saved["state"][0]["exp_avg"], before)
 
 
-@pytest.mark.parametrize("norm", ["batch", "weight"])
-@pytest.mark.parametrize("optimizer", ["{type: sgd, lr: 0.1, momentum: 0.9}", "{type: adam}"])
-def test_a_run_imports_no_compiler(tiny, tmp_path, data_folder, norm, optimizer):
+def test_a_run_imports_no_compiler(tiny, tmp_path, data_folder):
     """Two seconds and 900 modules in every process."""
-    arguments = ["run", str(tiny), "--set", f"train.optimizer={optimizer}", "--set", f"norm={{type: {norm}}}"]
+    optimizers = "[{type: sgd, lr: 0.1, momentum: 0.9}, {type: adam}]"
+    grid = f"{{train.optimizer: {optimizers}, norm: [{{type: batch}}, {{type: weight}}]}}"
+    arguments = ["run", str(tiny), "--set", f"grid={grid}", "--jobs", "1"]
     arguments += ["--set", "train.epochs=1", "--out", str(tmp_path / "r"), "--quiet"]
     code = (
         "import sys; from bnbench.cli import app\n"

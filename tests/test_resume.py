@@ -41,14 +41,14 @@ def run(config, data, out, *, kill_after=None):
     """Train, or die after the report of epoch `kill_after`. Return the outcome and the events, in order."""
     told = []
 
-    def report(event):
+    def report(number, event):
         told.append(event)
         if isinstance(event, EpochRow) and event.epoch == kill_after:
             raise Kill
 
     outcome = None
     try:
-        outcome = attempt.attempt(attempt.Job(0, config, out, False, "a test"), data(config.dtype), report)
+        ((_, outcome),) = attempt.attempt([attempt.Job(0, config, out, False, "a test")], data(config.dtype), report)
     except Kill:
         assert kill_after
     return outcome, told

@@ -47,6 +47,13 @@ def run(
         str | None,
         typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as in tcp://host:8786."),
     ] = None,
+    engine: Annotated[
+        Literal["auto", "eager", "traced", "stacked"],
+        typer.Option(metavar="ENGINE", help="auto, eager, traced or stacked: how steps are made; same results."),
+    ] = "auto",
+    stack: Annotated[
+        int | None, typer.Option(metavar="N", min=2, max=100, help="Train at most N runs as one stacked network.")
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda", "mps"] | None,
         typer.Option(metavar="DEVICE", help="auto, cpu, cuda or mps: overrides the config."),
@@ -91,7 +98,7 @@ def run(
         from bnbench.launch.train import train
 
     folder = datasets.data_dir(data_dir)
-    places = Places(jobs, cluster, fail_fast)
+    places = Places(jobs, cluster, fail_fast, engine, stack)
     if dry_run:
         lines, summary = dry(loaded, out, folder, force=force, places=places)
         for line in lines:

@@ -212,7 +212,7 @@ def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, st
         here.folder.mkdir(parents=True)
         for name, contents in start.items():
             (here.folder / name).write_bytes(contents)
-        outcome = attempt(here, data.loaded(Pixels.of(job.config)), report)
+        ((_, outcome),) = attempt([here], data.loaded(Pixels.of(job.config)), lambda _, event: report(event))
         if outcome.reason is not None:
             outcome = replace(outcome, reason=f"{outcome.reason} (on {worker.address})")
         return replace(outcome, folder=job.folder), _files(here.folder)

@@ -15,6 +15,7 @@ from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.errors import Interrupted, RunError
 from bnbench.launch.devices import resolve_device
+from bnbench.launch.engines import EngineName, refuse_engine, units
 from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan, warnings, with_shorter
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
@@ -31,11 +32,13 @@ if TYPE_CHECKING:  # no torch before a run is trained
 
 @dataclass(frozen=True)
 class Places:
-    """Where to train: in `jobs` processes here, or on a `cluster`; and whether to stop at the first failure."""
+    """Where and how to train: in `jobs` processes here, or on a `cluster`; and by which engine."""
 
     jobs: int | None = None  # None: `default_jobs`
     cluster: str | None = None  # the address of its scheduler
-    fail_fast: bool = False
+    fail_fast: bool = False  # stop at the first failure
+    engine: EngineName = "auto"
+    stack: int | None = None  # the largest number of runs in a stacked network; None: as engines.py decides
 
 
 # Trains jobs and yields each outcome when its run ends. It may report the events of each run by its number.
@@ -66,6 +69,7 @@ def execute(
     with signals_raise():
         try:
             configs = [resolve_device(config, here=places.cluster is None) for config in configs]
+            refuse_engine(configs, places.engine, places.stack)
             check_writable(out)
             runs = _all_finished(configs, out, force=force)
             prepared: list[Prepared] = []
@@ -82,7 +86,7 @@ def execute(
             session.begin(runs)
             holder = f"process {os.getpid()} on {platform.node()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
             jobs = [
-                Job(number, run.config, out, force, holder, run.shorter.path if run.shorter else None)
+                Job(number, run.config, out, force, holder, run.shorter.path if run.shorter else None, places.engine)
                 for number, run in enumerate(session.runs)
                 if number not in session.outcomes
             ]
@@ -123,6 +127,7 @@ def dry(
     Raises ConfigError, DataError or RunError as `execute`.
     """
     configs = [resolve_device(config, here=places.cluster is None) for config in configs]
+    refuse_engine(configs, places.engine, places.stack)
     runs = plan(configs, out, force=force)
     if not force and places.cluster is None:
         runs = with_shorter(runs, out)
@@ -150,11 +155,14 @@ def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], 
 
     load = loader(prepared)
     processes = min(places.jobs or default_jobs([job.config for job in jobs]), len(jobs))
+    # In a stack, a failure is seen when all of its runs have ended; --fail-fast asks for it at once.
+    engine = "eager" if places.fail_fast and places.engine == "auto" else places.engine
+    work = units(jobs, processes, engine, places.stack)
     if processes == 1:
-        return _here(jobs, load, report)
+        return _here(work, load, report)
     from bnbench.launch.processes import in_workers
 
-    return in_workers(processes, jobs, load, report)
+    return in_workers(processes, work, load, report)
 
 
 def default_jobs(configs: Sequence[Config]) -> int:
@@ -165,10 +173,10 @@ def default_jobs(configs: Sequence[Config]) -> int:
     return max(1, cores // max(config.threads for config in configs))
 
 
-def _here(jobs: Sequence[Job], load: Callable[[Config], "Loaded"], report: ReportRun) -> Results:
-    """Train the runs in this process, one after another."""
-    for job in jobs:
-        yield job.number, attempt(job, load(job.config), partial(report, job.number))
+def _here(work: Sequence[Sequence[Job]], load: Callable[[Config], "Loaded"], report: ReportRun) -> Results:
+    """Train the runs in this process, one after another, or those of a stack together."""
+    for jobs in work:
+        yield from attempt(jobs, load(jobs[0].config), report)
 
 
 class _Session:

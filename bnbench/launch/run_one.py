@@ -1,8 +1,9 @@
-"""Attempts one run under its lock and returns its outcome. A failure is an outcome too."""
+"""Attempts runs under their locks and gives their outcomes. A failure is an outcome too."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from bnbench.errors import RunError, failure
 from bnbench.runs.format import FINISHED
 from bnbench.runs.lock import Held, hold, is_locked
 from bnbench.runs.write import existing_status, has_leftovers, run_folder, sweep
-from bnbench.training.events import Event, Report
+from bnbench.training.events import Event, Notice
 
 if TYPE_CHECKING:  # no torch before a run is trained
     from bnbench.training.experiment import Loaded
@@ -27,6 +28,7 @@ class Job:
     force: bool  # replace a run that is already in the folder
     holder: str
     shorter: Path | None = None  # the folder of a complete, shorter run to continue
+    engine: str = "auto"  # auto, eager, traced or stacked
 
     @property
     def folder(self) -> Path:
@@ -48,18 +50,61 @@ ReportRun = Callable[[int, Event], None]  # receives the number of a run and its
 Results = Generator[tuple[int, Outcome], None, None]  # the number and outcome of each run, as they end
 
 
-def attempt(job: Job, data: "Loaded", report: Report) -> Outcome:
-    """Train one run and return its outcome, unless it is already finished or another process holds it."""
-    from bnbench.training import experiment
+def attempt(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
+    """Train runs, several as one stacked network; yield the outcome of each, with its number.
 
+    Runs that are already finished, or that another process holds, are not trained.
+    """
     with ExitStack() as locked:
-        if (settled := claim(job, locked)) is not None:
-            return settled
-        try:
-            status = experiment.run(job.config, data, job.out, report=report, force=job.force, shorter=job.shorter)
-        except Exception as error:  # a failure must not stop the other runs
-            return Outcome(job.config, job.folder, "failed", trained=True, reason=failure(error))
-        return Outcome(job.config, job.folder, status, trained=True)
+        left = []
+        for job in jobs:
+            if (settled := claim(job, locked)) is not None:
+                yield job.number, settled
+            else:
+                left.append(job)
+        if left:
+            yield from _train(left, data, report)
+
+
+def _train(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
+    from bnbench.launch.engines import engine_of
+    from bnbench.training import experiment
+    from bnbench.training.engines import engine_maker
+
+    first = jobs[0]
+    name = engine_of(first.config, first.engine, len(jobs))
+    try:
+        recordings = experiment.train_together(
+            [job.config for job in jobs],
+            data,
+            first.out,
+            reports=[partial(report, job.number) for job in jobs],
+            force=first.force,
+            shorter=[job.shorter for job in jobs],
+            engine=engine_maker(name, lambda text: report(first.number, Notice(text))),
+        )
+    except experiment.StartsDiffer:  # a checkpoint cannot be used, which nobody knew before it was read
+        for job in jobs:
+            yield from _train([job], data, report)
+        return
+    except Exception as error:  # a failure must not stop the other runs
+        for job in jobs:
+            yield job.number, Outcome(job.config, job.folder, "failed", trained=True, reason=failure(error))
+        return
+    if len(jobs) > 1 and all(_no_memory(recording.error) for recording in recordings):
+        for half in (jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]):
+            yield from _train(half, data, report)
+        return
+    for job, recording in zip(jobs, recordings, strict=True):
+        status, reason = ("failed", failure(recording.error)) if recording.error else (recording.status, None)
+        yield job.number, Outcome(job.config, job.folder, status, trained=True, reason=reason)
+
+
+def _no_memory(error: Exception | None) -> bool:
+    """Whether a run failed because there was no memory. PyTorch's allocator raises a RuntimeError."""
+    return error is not None and (
+        isinstance(error.__cause__, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+    )
 
 
 def claim(job: Job, locked: ExitStack) -> Outcome | None:

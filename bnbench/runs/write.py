@@ -162,11 +162,13 @@ class RunWriter:
         end: bytes | None = None,
         mistakes: Sequence[tuple[int, int, int]] | None = None,
         test: dict[str, float] | None = None,
+        engine: dict[str, Any] | None = None,
         reason: str | None = None,
     ) -> None:
         """Write the weights, `end` (continue.pt), the mistakes (MISTAKES, sorted by image) and the test metrics, then
         the final status.
 
+        `engine` is the entry of run.json: its name, and the number of networks that shared the training time.
         The checkpoint is removed if the run is finished; a failed run can resume from it.
         """
         if weights is not None:
@@ -177,6 +179,8 @@ class RunWriter:
             rows = [",".join(map(str, row)) for row in mistakes]
             self._write("mistakes.csv", "\n".join([",".join(MISTAKES), *rows, ""]).encode())
         self._json["test"] = test
+        if engine is not None:
+            self._json["engine"] = engine
         self._json["status"] = status
         self._json["ended"] = _now()
         if reason is not None:

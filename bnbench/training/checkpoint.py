@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow
 from bnbench.training.optimizers import Optimizer
@@ -133,5 +133,14 @@ def _loaded(contents: bytes) -> Any:
 def to_bytes(state: Any) -> bytes:
     """torch.save into memory. Given a path on a full disk, torch.save raises an error that does not name the cause."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(_alone(state), buffer)
     return buffer.getvalue()
+
+
+def _alone(state: Any) -> Any:
+    """The state with a copy of each tensor that is part of a larger one: torch.save would write all of that."""
+    if isinstance(state, dict):
+        return {name: _alone(value) for name, value in state.items()}
+    if isinstance(state, Tensor) and state.untyped_storage().nbytes() > state.nbytes:
+        return state.clone()
+    return state

@@ -17,7 +17,7 @@ from bnbench.training.build import build_model
 from bnbench.training.engines.eager import Eager
 from bnbench.training.events import Report
 from bnbench.training.loop import EVAL_BATCH, EVAL_STEP, evaluate, train
-from bnbench.training.network import MakeEngine, Network, Probe
+from bnbench.training.network import Engine, MakeEngine, Network, Probe
 from bnbench.training.optimizers import build_optimizer
 from bnbench.training.recording import Recording
 from bnbench.training.schedule import schedule
@@ -30,6 +30,10 @@ class Loaded:
     name: str
     sha256: str
     images: Normalized
+
+
+class StartsDiffer(ValueError):
+    """Runs that should train together do not start at the same epoch. Nothing was written."""
 
 
 START_IMAGES = 500  # for data-dependent initialization, as in the published experiments
@@ -75,8 +79,8 @@ def train_together(
     """Train several runs in one loop; return their recordings. Each run gives the numbers that it gives alone.
 
     The configs, each with one seed, must share the data, batch size, epochs, dtype, device, threads, kind of
-    evaluation and the epoch to start at. Raises ValueError where they do not. A run that fails or diverges
-    does not affect the others.
+    evaluation and the epoch to start at. Raises ValueError where they do not, before anything is written. A run
+    that fails or diverges does not affect the others.
     """
     first = configs[0]
     if any(_shared(config) != _shared(first) for config in configs):
@@ -84,18 +88,30 @@ def train_together(
     torch.set_num_threads(first.threads)
     device = torch.device(first.device)
     splits = load_splits(data.images, first.data, device)
-    recordings: list[Recording] = []
-    running: dict[Network, Recording] = {}
-    for config, report, before in zip(configs, reports, shorter or [None] * len(configs), strict=True):
-        model = build_model(config)
-        recording = Recording(config, out, _about(model, data, splits), report)
-        recordings.append(recording)
-        with recording.failures():
-            recording.open(force=force, shorter=before)
-            running[_start(recording, model, splits)] = recording
-    epochs = {len(recording.rows) for recording in running.values()}
+    models = [build_model(config) for config in configs]
+    recordings = [
+        Recording(config, out, _about(model, data, splits), report)
+        for config, model, report in zip(configs, models, reports, strict=True)
+    ]
+    if not force:
+        for recording, before in zip(recordings, shorter or [None] * len(configs), strict=True):
+            with recording.failures():
+                recording.look(before)
+    epochs = {len(recording.rows) for recording in recordings if recording.error is None}
     if len(epochs) > 1:
-        raise ValueError("runs that train together do not resume after the same epoch")
+        raise StartsDiffer("runs that train together do not resume after the same epoch")
+    running: dict[Network, Recording] = {}
+    for recording, model in zip(recordings, models, strict=True):
+        if recording.error is None:
+            with recording.failures():
+                recording.open()
+                running[_start(recording, model, splits)] = recording
+    engines: list[Engine] = []
+
+    def make(networks: Sequence[Network]) -> Engine:
+        engines.append(engine(networks))
+        return engines[-1]
+
     events = train(
         [network for network, recording in running.items() if not recording.diverged],
         splits.train,
@@ -105,7 +121,7 @@ def train_together(
         drop_last=first.data.drop_last,
         by_class=first.data.order == "by_class",
         first_epoch=epochs.pop() + 1 if epochs else 1,
-        engine=engine,
+        engine=make,
         probes=probes,
         before_validation=precise_over(
             splits.train, first.data.batch_size, population=first.norm.evaluates_by_population_statistics
@@ -125,9 +141,9 @@ def train_together(
     for network, recording in running.items():
         if recording.error is None:
             with recording.failures():
-                recording.finish(
-                    network, **({} if recording.diverged else _judge(network.model, splits, _eval_step(first)))
-                )
+                judged = {} if recording.diverged else _judge(network.model, splits, _eval_step(first))
+                made = {"name": engines[-1].name, "networks": len(running)} if engines else None
+                recording.finish(network, engine=made, **judged)
     return recordings
 
 

@@ -34,24 +34,31 @@ class _Totals:
         self._labels: list[Tensor] = []
         self._losses: list[Tensor] = []
 
-    def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor) -> None:
+    def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor | None = None) -> None:
         """Add a batch: `logits` (N, classes), `labels` (N,) and `mean_loss` (), without graphs."""
         self._logits.append(logits)
         self._labels.append(labels)
-        self._losses.append(mean_loss)
+        if mean_loss is not None:
+            self._losses.append(mean_loss)
+
+    def losses(self) -> Tensor:
+        """The mean loss of each batch."""
+        if not self._losses:  # cross-entropy in its two parts; the first treats every image alone, so all at once
+            logs = torch.split(F.log_softmax(torch.cat(self._logits), 1), [len(labels) for labels in self._labels])
+            self._losses = [F.nll_loss(log, labels) for log, labels in zip(logs, self._labels, strict=True)]
+        return torch.stack(self._losses).cpu()
 
     def loss(self) -> float:
         """The mean over images of their losses. The sum has 64 bits and the order of the batches."""
         sizes = [len(labels) for labels in self._labels]
-        losses = torch.stack(self._losses).cpu()
-        total = 0.0
+        losses, total = self.losses(), 0.0
         for loss in (losses * torch.tensor(sizes, dtype=losses.dtype)).tolist():
             total += loss  # not sum(), which rounds differently since Python 3.12
         return total / sum(sizes)
 
     def worst(self) -> float:
         """The largest mean loss of a batch; NaN if any was."""
-        return torch.stack(self._losses).max().item()
+        return self.losses().max().item()
 
     def predicted(self) -> Tensor:
         """The class predicted for each image, (N,) int64."""
@@ -151,22 +158,28 @@ def _train_epoch(
     totals = [_Totals() for _ in networks]
     step = (epoch - 1) * len(orders[0])  # the number of updates so far
     for indices in zip(*orders, strict=True):
-        examples = [Batch(split.images.index_select(0, i), split.labels.index_select(0, i)) for i in indices]
-        forward = engine.backward(examples)
+        batch = _select(split, torch.stack(indices))
+        forward = engine.backward(batch)
         for probe in probes:
-            for network, batch, result in zip(networks, examples, forward, strict=True):
-                yield from _of(network, probe.after_backward(Moment(step, network, batch, result)))
+            for network, own, result in zip(networks, batch.each(), forward, strict=True):
+                yield from _of(network, probe.after_backward(Moment(step, network, own, result)))
         for network in networks:
             if network.rate is not None:
                 network.optimizer.lr = network.rate(step)
         engine.update()
         step += 1
         for probe in probes:
-            for network, batch, result in zip(networks, examples, forward, strict=True):
-                yield from _of(network, probe.after_update(Moment(step, network, batch, result)))
-        for total, batch, result in zip(totals, examples, forward, strict=True):
-            total.add(result.logits, batch.labels, result.loss)
+            for network, own, result in zip(networks, batch.each(), forward, strict=True):
+                yield from _of(network, probe.after_update(Moment(step, network, own, result)))
+        for total, labels, result in zip(totals, batch.labels, forward, strict=True):
+            total.add(result.logits, labels, result.loss)
     return totals
+
+
+def _select(split: Split, indices: Tensor) -> Batch:
+    """The images and labels with these indices (S, N), one batch for each of S networks."""
+    images, labels = (values.index_select(0, indices.flatten()) for values in (split.images, split.labels))
+    return Batch(images.view(*indices.shape, *images.shape[1:]), labels.view(indices.shape))
 
 
 def _of(network: Network, measured: Iterable[Measurement]) -> Iterator[tuple[Network, Measurement]]:

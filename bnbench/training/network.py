@@ -25,24 +25,38 @@ class Network:
 
 
 class Batch(NamedTuple):
-    """`images` (N, 1, 28, 28) and `labels` (N,) int64 of one training step."""
+    """`images` (N, 1, 28, 28) and `labels` (N,) int64 of one training step, or of S networks: (S, N, ...)."""
 
     images: Tensor
     labels: Tensor
 
+    def each(self) -> "list[Batch]":
+        """The batch of each of the S networks."""
+        return [Batch(images, labels) for images, labels in zip(self.images, self.labels, strict=True)]
+
 
 class Forward(NamedTuple):
-    """`logits` (N, 10) and mean `loss` () of one training step, without their graphs."""
+    """`logits` (N, 10) and mean `loss` () of one training step, without their graphs.
+
+    The loss is None if the engine leaves it to the loop, which then computes it from the logits.
+    """
 
     logits: Tensor
-    loss: Tensor
+    loss: Tensor | None
 
 
 class Engine(Protocol):
     """Makes the training steps of several networks. The reference is engines/eager.py."""
 
-    def backward(self, batches: Sequence[Batch]) -> Sequence[Forward]:
-        """Run each network's forward and backward pass on its own batch; set every parameter's `.grad`."""
+    @property
+    def name(self) -> str:
+        """The engine's name in run.json."""
+
+    def backward(self, batch: Batch) -> Sequence[Forward]:
+        """Run each network's forward and backward pass on its own images of `batch`, (S, N, ...).
+
+        Set every parameter's `.grad` if there are probes: the stacked engine, which does not, is not used with them.
+        """
 
     def update(self) -> None:
         """Make each network's optimizer step with these gradients."""

@@ -31,6 +31,7 @@ class Recording:
         self._writer = RunWriter(self.folder, config, {**about, "provenance": provenance()})
         self._report = report
         self._before: checkpoint.Checkpoint | None = None
+        self._continued: Path | None = None  # the folder of the shorter run that it continues
         self._origin = origin(config, about["dataset"]["sha256"])
 
     @property
@@ -48,25 +49,28 @@ class Recording:
         """The final status of a run that does not fail."""
         return "diverged" if self.diverged else "complete"
 
-    def open(self, *, force: bool, shorter: Path | None = None) -> None:
-        """Make the folder, or resume the interrupted run in it; `force` always starts from zero. Raises RunError.
+    def look(self, shorter: Path | None = None) -> None:
+        """Find the run to resume in the folder; else the end of the complete, `shorter` run in that folder.
 
-        If there is nothing to resume, the run continues the complete, `shorter` run in that folder, if possible.
+        Writes nothing. Raises RunError.
         """
-        if not force and (self.folder / "run.json").exists():
+        if (self.folder / "run.json").exists():
             try:
                 self._before = checkpoint.read(self.folder, self._origin)
             except checkpoint.Unusable as reason:
                 self._report(Notice(f"{self.folder / CHECKPOINT} {reason}, so the run starts again"))
-        resumed = self._before is not None
-        if self._before is None and shorter is not None and not force:
+        if self._before is None and shorter is not None:
             self._before = self._end_of(shorter)
+            self._continued = shorter if self._before else None
         self.rows = list(self._before.rows) if self._before else []
-        if resumed:
-            self._writer.resume(self.rows)
+
+    def open(self) -> None:
+        """Make the folder, or resume or continue the run that `look` has found. Raises RunError."""
+        if self._before is None or self._continued:
+            self._writer.start(self.rows, continued=self._continued)
         else:
-            self._writer.start(self.rows, continued=shorter if self.rows else None)
-        self._report(Started(len(self.rows), str(shorter) if self.rows and not resumed else None))
+            self._writer.resume(self.rows)
+        self._report(Started(len(self.rows), str(self._continued) if self._continued else None))
 
     def _end_of(self, shorter: Path) -> checkpoint.Checkpoint | None:
         """The last state of a complete, shorter run; None, with a notice, where it cannot be continued."""

@@ -10,16 +10,18 @@ from bnbench.training.network import Batch, Forward, Network
 class Eager:
     """Makes one training step of every network, in two calls: `backward`, then `update`."""
 
+    name = "eager"
+
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
 
-    def backward(self, batches: Sequence[Batch]) -> list[Forward]:
+    def backward(self, batch: Batch) -> list[Forward]:
         """Run each network's forward and backward pass on its own batch; leave the gradients in `.grad`."""
         forward = []
-        for network, batch in zip(self._networks, batches, strict=True):
+        for network, (images, labels) in zip(self._networks, batch.each(), strict=True):
             network.optimizer.zero_grad()
-            logits = network.model(batch.images)
-            loss = F.cross_entropy(logits, batch.labels)
+            logits = network.model(images)
+            loss = F.cross_entropy(logits, labels)
             loss.backward()  # type: ignore[no-untyped-call]
             forward.append(Forward(logits.detach(), loss.detach()))
         return forward
