@@ -67,7 +67,7 @@ def test_perhaps_different(say):
 
 
 def test_unknown_says_how_large_a_difference_is_possible(say):
-    arms = {"plain": by_seed(PLAIN), "bn": shifted(0.0), "ln": shifted(0.0002, wobble=-4)}
+    arms = {"plain": by_seed(PLAIN), "bn": shifted(0.0), "ln": shifted(-0.0002, wobble=-4)}
     assert say({name: arms[name] for name in ("plain", "bn")})[0] == (
         "Unknown: bn (a difference of up to 0.02 points is possible)."
     )
