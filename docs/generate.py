@@ -154,7 +154,7 @@ OPTIONS = {
     "r_sigma": "The standard deviation of the factors of a channel.",
 }
 FILES = {
-    "config.yaml": "The settings, defaults included ([but](#the-digest)). `bnbench run` accepts it as a config.",
+    "config.yaml": "The settings, with most defaults (see [The digest](#the-digest)). `bnbench run` accepts it.",
     "metrics.csv": "Losses and accuracies, one row for each epoch.",
     "timing.csv": "Seconds, one row for each epoch.",
     "mistakes.csv": "The test images that the final network classifies wrong, one row each.",

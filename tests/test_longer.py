@@ -44,7 +44,7 @@ def train(data_folder, tmp_path):
     def train(config, out, *, kill_after=None):
         told = []
 
-        def report(event):
+        def report(_, event):
             told.append(event)
             if isinstance(event, EpochRow) and event.epoch == kill_after:
                 raise Kill
@@ -53,7 +53,9 @@ def train(data_folder, tmp_path):
         shorter = run.shorter and run.shorter.path
         data = experiment.Loaded("mnist5k", sha256, normalize(dataset, Pixels.of(config)))
         try:
-            return run_one.attempt(run_one.Job(0, config, tmp_path / out, False, "t", shorter), data, report), told
+            job = run_one.Job(0, config, tmp_path / out, False, "a test", shorter=shorter)
+            ((_, outcome),) = run_one.attempt([job], data, report)
+            return outcome, told
         except Kill:
             return None, told
 
@@ -173,6 +175,7 @@ def test_a_run_of_another_arm_or_seed_or_with_a_schedule_is_not_continued(train,
     train(make(2, overrides), "results")
     _, told = train(make(4, overrides), "results")
     assert epochs(told) == ([1, 2, 3, 4] if "schedule" in overrides[0] else [4])
+    assert notices(told) == []
 
 
 def test_a_diverged_or_a_longer_run_is_not_continued(train):
