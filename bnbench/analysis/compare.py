@@ -161,7 +161,7 @@ def compare(runs: Runs, question: Question) -> Comparison:
     chosen = None if question.baseline is None else named(runs.arms(), question.baseline)
     tables, notes = [], list(runs.notes)
     for group, arms in at_one_epoch(runs.groups, question.at if question.measure.per_epoch else None).items():
-        reason = _cannot(group, question)
+        reason = cannot(group, question)
         if reason is not None:
             notes.append(Note(Kind.NOT_SHOWN, f"not shown: {group.title()}: {reason}"))
             continue
@@ -184,7 +184,8 @@ def compare(runs: Runs, question: Question) -> Comparison:
     return Comparison(tables, notes)
 
 
-def _cannot(group: Group, question: Question) -> str | None:
+def cannot(group: Group, question: Question) -> str | None:
+    """Why a group cannot answer the question; None if it can."""
     if isinstance(question.at, int) and question.at > group.epochs:
         return f"--at {question.at} is beyond its last epoch"
     if not question.measure.per_epoch and not group.held_out:

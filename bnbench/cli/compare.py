@@ -1,7 +1,8 @@
 """`bnbench compare`."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +10,10 @@ from bnbench.cli.app import app
 from bnbench.cli.options import At, Baseline, Metric, Paths, parse_at
 from bnbench.errors import CheckFailed, ConfigError
 from bnbench.signals import stop_at_once
+
+if TYPE_CHECKING:
+    from bnbench.analysis.compare import Question
+    from bnbench.report.sweep import Format
 
 
 @app.command(short_help="Compare arms: means, differences, 95 % intervals.")
@@ -25,6 +30,10 @@ def compare(
     same: Annotated[float | None, typer.Option(metavar="0.3", help="Show which arms are the same within 0.3.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Explain what limits the answers.")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", hidden=True)] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY", help="Show the metric against KEY, as in train.optimizer.lr; give two for a grid."),
+    ] = None,
     per_epoch: Annotated[bool, typer.Option("--per-epoch", help="Print one row per epoch, arms side by side.")] = False,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="Choose columns, as in value,difference,norm.type.")
@@ -53,6 +62,7 @@ def compare(
       bnbench compare results/
       bnbench compare results/ --target 0.97 --sort target
       bnbench compare results/ --same 0.3
+      bnbench compare results/ --by train.optimizer.lr
       bnbench compare results/ --format json > saved.json
       bnbench compare results/ --fail-if 'valid_accuracy < saved.json - 0.002'
     """
@@ -70,6 +80,22 @@ def compare(
     question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None))
     if same is not None:
         question = replace(question, same=same if question.is_loss else same / 100)
+    if by:
+        others = {
+            "--target": target,
+            "--early": early,
+            "--same": same is not None,
+            "--explain": explain,
+            "--baseline": baseline,
+            "--per-epoch": per_epoch,
+            "--columns": columns,
+            "--sort": sort,
+            "--top": top,
+            "--fail-if": fail_if,
+            "--format latex": form == "latex",
+        }
+        _sweep(paths, question, by, form, [option for option, value in others.items() if value])
+        return
     gates = [parse_gate(text) for text in fail_if or []]
     runs = collect(paths)
     comparison = answer(runs, question)
@@ -92,3 +118,20 @@ def compare(
         console.say(str(note))
     if failed:
         raise CheckFailed("\n".join(failed))
+
+
+def _sweep(paths: list[Path], question: "Question", keys: list[str], form: "Format", others: list[str]) -> None:
+    """Print the metric against the keys. Raises ConfigError if `others`, the options that do not fit, are given."""
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.analysis.arms import collect
+        from bnbench.analysis.sweep import sweeps
+        from bnbench.report.sweep import print_sweeps
+
+    if others:
+        raise ConfigError(f"--by shows a sweep, not a table of arms; leave out {', '.join(others)}")
+    runs = collect(paths)
+    notes = list(runs.notes)
+    print_sweeps(sweeps(runs, question, keys, notes), notes, form, console.stdout())
+    for note in notes:
+        console.say(str(note))

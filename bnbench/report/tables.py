@@ -59,7 +59,7 @@ def print_tables(
         )
         return
     if form == "csv":
-        _print_csv([record for _, columns, part in tables for record in records(part, columns)], console)
+        print_csv([record for _, columns, part in tables for record in records(part, columns)], console)
         return
     for whole, columns, part in tables:
         columns, settings = (columns, []) if form != "table" else _that_fit(columns, part, console.width)
@@ -91,7 +91,7 @@ def print_epochs(runs: Runs, notes: Sequence[Note], form: Format, console: Conso
         return
     if form == "csv":
         by_epoch = [(group, row) for group, rows in groups.items() for row in sorted(rows, key=lambda row: row.epoch)]
-        _print_csv([{**vars(group), **_epoch_record(row)} for group, row in by_epoch], console)
+        print_csv([{**vars(group), **_epoch_record(row)} for group, row in by_epoch], console)
         return
     for group, rows in groups.items():
         if not rows:
@@ -128,7 +128,7 @@ def _epoch_record(row: EpochMeans) -> dict[str, Any]:
     return {**record, "seconds": row.seconds}
 
 
-def _print_csv(records: list[dict[str, Any]], console: Console) -> None:
+def print_csv(records: list[dict[str, Any]], console: Console) -> None:
     import pandas as pd  # takes half a second, and only this format needs it
 
     text = io.StringIO()
