@@ -42,7 +42,7 @@ def train(data, tmp_path):
     """train("folder", config path, seeds, engine) gives the recordings and what was said."""
 
     def trained(out, path, seeds, engine, *overrides):
-        configs = [load_config(path, [*SMALL, *overrides, f"seeds={seed}"]) for seed in seeds]
+        configs = [load_config(path, [*SMALL, *overrides, f"seeds={seed}"], name=path.stem) for seed in seeds]
         said = []
         maker = engine_maker(engine, said.append)
         reports = [said.append] * len(configs)
@@ -97,6 +97,23 @@ def test_optimizers_with_a_state(train, optimizer):
     engine = "traced" if "adam" in optimizer else "stacked"
     fast, said = train("fast", path, [0, 1], engine, override)
     slow, _ = train("eager", path, [0, 1], "eager", override)
+    assert [contents(run) for run in fast] == [contents(run) for run in slow] and said == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model={type: mlp, hidden: [8, 8], residual: true, skip_init: true}"],
+        ["train.only=norm"],
+        ["train.schedule={type: cosine, warmup_steps: 3}"],
+        ["train.optimizer={type: sgd, lr: 0.1, weight_decay: 0.1, weight_decay_on: hidden_weights}"],
+    ],
+    ids=lambda overrides: overrides[0].partition("=")[0],
+)
+def test_a_stack_keeps_the_options_of_training(train, overrides):
+    path = REPOSITORY / "configs" / "mlp_bn.yaml"
+    fast, said = train("fast", path, [0, 1], "stacked", *overrides)
+    slow, _ = train("eager", path, [0, 1], "eager", *overrides)
     assert [contents(run) for run in fast] == [contents(run) for run in slow] and said == []
 
 

@@ -217,3 +217,13 @@ def test_the_command_says_what_it_continues_and_what_it_would(bnbench, tiny, tmp
     assert "continues results/tiny,train.epochs=3/seed-0 after epoch 3 of 5" in dry.stdout
     result = bnbench("run", tiny, *longer, "--force")
     assert "continues" not in result.stderr
+
+
+def test_runs_that_train_together_are_continued_together(bnbench, tiny, tmp_path):
+    bnbench("run", tiny, "--seeds", "0..1")
+    longer = ("--set", "train.epochs=3", "--seeds", "0..1", "--name", "long")
+    result = bnbench("run", tiny, *longer, "--engine", "stacked")
+    assert result.stderr.count("continues results/tiny/seed-") == 2
+    bnbench("run", tiny, *longer, "--engine", "eager", "--out", "fresh")
+    for seed in ("seed-0", "seed-1"):
+        assert differing(tmp_path / "results/long" / seed, tmp_path / "fresh/long" / seed) == []
