@@ -330,7 +330,7 @@ def test_a_device_that_is_not_here(bnbench, tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_a_signal_ends_it_cleanly(tiny, tmp_path, data_folder, number, code, name):
     command = [sys.executable, "-m", "bnbench", "run", str(tiny), "--out", str(tmp_path / "r"), "--seeds", "0..1"]
-    command += ["--set", "train.epochs=10000", "--name", "long"]
+    command += ["--set", "train.epochs=10000", "--name", "long", "--engine", "eager"]  # one run after the other
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, "BNBENCH_DATA": str(data_folder)}
     ) as process:
