@@ -320,7 +320,7 @@ def test_many_arms_are_cut_so_that_lines_stay_tellable(bnbench, tmp_path):
     for number in range(1, 20):
         make_arm(tmp_path / "r", f"bn{number:02}", [[0.9]], norm="batch", momentum=number / 20)
     seen, text = written(bnbench, tmp_path / "r")
-    assert len(seen.all("figure")) == 4 * PANELS + 2 * 2
+    assert len(seen.all("figure")) == 4 * PANELS + 2 * 2 + 1  # the momentum is a sweep
     for part in range(1, 5):
         assert f"Learning curves against plain, {part} of 4" in text
     assert seen.text.count("plain (baseline)") == 4 + 2 and all(f"bn{n:02}" in seen.text for n in range(1, 20))

@@ -11,10 +11,13 @@ from handmade import make_config, make_run
 from rich.console import Console
 
 from bnbench.analysis.arms import collect
-from bnbench.analysis.compare import Question
+from bnbench.analysis.compare import Question, compare
 from bnbench.analysis.statistics import difference
 from bnbench.analysis.sweep import Axis, Usable, sweeps, swept
+from bnbench.report.page import page
+from bnbench.report.plots import style
 from bnbench.report.sweep import print_sweeps
+from bnbench.report.sweep_plots import pictures
 
 LR = "train.optimizer.lr"
 # The final accuracies of seeds 0, 1 and 2.
@@ -199,3 +202,44 @@ def test_losses_have_no_usable_range(results):
 def test_an_epoch_beyond_the_last_is_a_sentence(bnbench, results):
     result = bnbench("compare", results, "--by", LR, "--at", "5")
     assert result.exit_code == 2 and "--at 5 is beyond its last epoch" in result.stderr
+
+
+def test_the_report_shows_the_sweep_with_its_numbers_in_words(results):
+    text = page(compare(collect([results]), Question()))
+    assert text.count("<h3>Sweep</h3>") == 1
+    alternative = re.search(r"<desc [^>]*>(final valid %, 3 seeds, by train.optimizer.lr[^<]*)", text)[1]
+    assert "plain is near its best at lr 0.1; bn is near its best at lr 0.1 to 1." in alternative
+
+
+def drawn(one):
+    (picture,) = pictures(one)
+    with style():
+        return picture, picture.draw()
+
+
+def test_a_line_is_not_drawn_over_a_value_without_a_mean(tmp_path):
+    make_sweep(tmp_path, "a", {0.1: [0.9], 0.3: [0.1], 1: [0.8], 3: [0.7]}, diverged={(0.3, 0)})
+    _, figure = drawn(found(tmp_path))
+    line = max(figure.axes[0].lines, key=lambda line: len(line.get_ydata()))
+    assert [str(value) for value in line.get_ydata()] == ["90.0", "nan", "80.0", "70.0"]
+    assert " 1 of 1 diverged" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_heat_maps_share_one_scale_and_leave_a_missing_corner_empty(tmp_path):
+    for norm, base in (("none", 0.2), ("batch", 0.6)):
+        for size in (16, 64):
+            for lr in (0.1, 1.0):
+                if (norm, size, lr) != ("none", 64, 1.0):
+                    config = {**make_config(norm, lr=lr), "data": {"batch_size": size}}
+                    make_run(tmp_path, f"{norm},data.batch_size={size},{LR}={lr}", 0, [base + lr / 10], config=config)
+    picture, figure = drawn(found(tmp_path, LR, "data.batch_size"))
+    maps = figure.axes[0].child_axes
+    texts = [[text.get_text() for text in one.texts] for one in maps]
+    assert texts == [["21.00", "21.00", "30.00", "–"], ["61.00", "61.00", "70.00", "70.00"]]
+    faces = {
+        text: patch.get_facecolor()
+        for one, said in zip(maps, texts, strict=True)
+        for text, patch in zip(said, one.patches, strict=True)
+    }
+    assert len(set(faces.values())) == 5 and faces["–"][3] == 0
+    assert "No runs: none at lr 1 with batch_size 64." in picture.text

@@ -32,6 +32,8 @@ from bnbench.report.classes import by_class
 from bnbench.report.columns import choose
 from bnbench.report.plots import Key, Picture
 from bnbench.report.sentences import summary
+from bnbench.report.sweep_plots import pictures, swept_in
+from bnbench.report.sweep_words import sentences, verdict
 from bnbench.runs.format import Run, run_config
 
 # Colours of the pictures → variables of the style sheet, with their values in light and dark.
@@ -87,13 +89,15 @@ def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
     for number, table in enumerate(tables, start=1):
         group = f"{number}-{'smoke-' if table.group.smoke else ''}{table.group.dataset}-{table.group.epochs}-epochs"
         places = count(1)
+        drawn = [picture for sweep in swept_in(table) for picture in pictures(sweep)]
         for family in _families(table):
-            for picture in [*(picture for _, pictures in family.curves for picture in pictures), *family.strips]:
-                name = f"{group}-{next(places):02}-{picture.name}"
-                with plots.style():
-                    figure = standalone(picture, table.group.title())
-                    images = [(f"{name}.{form}", render(figure, form, "white")) for form in ("svg", "png")]
-                yield from images
+            drawn += [*(picture for _, curves in family.curves for picture in curves), *family.strips]
+        for picture in drawn:
+            name = f"{group}-{next(places):02}-{picture.name}"
+            with plots.style():
+                figure = standalone(picture, table.group.title())
+                images = [(f"{name}.{form}", render(figure, form, "white")) for form in ("svg", "png")]
+            yield from images
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup])
         for family in _families(table)
     ]
     return {
+        "sweeps": [(list(map(shown, pictures(one))), [verdict(one), *sentences(one)]) for one in swept_in(table)],
         "title": table.group.title(),
         "sha256": table.group.dataset_sha256,
         "headings": {name: column.heading for name, column in columns.items()},
