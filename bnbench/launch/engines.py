@@ -73,6 +73,8 @@ def _key(job: "Job", engine: str) -> tuple[object, ...] | None:
 
 
 def _not_traced(config: Config) -> str | None:
+    if config.norm.varies:
+        return f"{config.norm.type} draws new random numbers in each step"
     return None if config.device == "cpu" else f"it trains on {config.device}, where only the eager engine was tried"
 
 

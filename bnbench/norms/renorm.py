@@ -13,14 +13,14 @@ def mean_and_std(values: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def correction(
-    batch_mean: Tensor, batch_std: Tensor, mean: Tensor, std: Tensor, r_max: float, d_max: float
+    batch_mean: Tensor, batch_std: Tensor, mean: Tensor, std: Tensor, r_max: Tensor, d_max: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """r = clip(σ_B / σ, 1/r_max, r_max) and d = clip((μ_B - μ) / σ, -d_max, d_max), (C,) each.
+    """r = clip(σ_B / σ, 1/r_max, r_max) and d = clip((μ_B - μ) / σ, -d_max, d_max), (C,) each, for limits ().
 
     Constants of the step: no gradient flows through them.
     """
-    r = (batch_std.detach() / std).clamp(1 / r_max, r_max)
-    d = ((batch_mean.detach() - mean) / std).clamp(-d_max, d_max)
+    r = (batch_std.detach() / std).clamp((1 / r_max).to(std.dtype), r_max.to(std.dtype))
+    d = ((batch_mean.detach() - mean) / std).clamp(-d_max.to(std.dtype), d_max.to(std.dtype))
     return r, d
 
 
@@ -85,9 +85,9 @@ class BatchRenorm(ChannelNorm):
         self.r_max, self.d_max = r_max, d_max
         self.warmup_steps, self.r_max_steps, self.d_max_steps = warmup_steps, r_max_steps, d_max_steps
 
-    def limits(self) -> tuple[float, float]:
-        """r_max and d_max at this step, counted from 0 by the batches seen."""
-        step = int(self.num_batches_tracked)
+    def limits(self) -> tuple[Tensor, Tensor]:
+        """r_max and d_max at this step, counted from 0 by the batches seen. Tensors, so that no step reads a number."""
+        step = self.num_batches_tracked
         return (
             1 + (self.r_max - 1) * _ramp(step, self.warmup_steps, self.r_max_steps),
             self.d_max * _ramp(step, self.warmup_steps, self.d_max_steps),
@@ -106,8 +106,7 @@ class BatchRenorm(ChannelNorm):
         return batch_renorm(x, mean, std, r, d, self.weight, self.bias)
 
 
-def _ramp(step: int, start: int, end: int) -> float:
-    """0 until `start`, 1 from `end` on, linear between."""
-    if step < start:
-        return 0.0
-    return 1.0 if step >= end else (step - start) / (end - start)
+def _ramp(step: Tensor, start: int, end: int) -> Tensor:
+    """0 until `start`, 1 from `end` on, linear between; () in the precision that the device has."""
+    precise = step.to(torch.float32 if step.device.type == "mps" else torch.float64)
+    return ((precise - start) / (end - start)).clamp(0, 1) if start < end else (step >= start).to(precise.dtype)

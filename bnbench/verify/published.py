@@ -98,7 +98,7 @@ def renorm_schedule(dtype: torch.dtype) -> Errors:
     expected = {0: (1, 0), 5_000: (1, 0), 15_000: (1 + 2 * 10 / 35, 2.5), 25_000: (1 + 2 * 20 / 35, 5), 40_000: (3, 5)}
     for step, limits in (expected | {10**6: (3, 5)}).items():
         layer.num_batches_tracked.fill_(step)
-        errors.compare(torch.tensor(layer.limits()), torch.tensor(limits), f"step {step:,}")
+        errors.compare(torch.stack(layer.limits()), torch.tensor(limits, dtype=torch.float64), f"step {step:,}")
     return errors
 
 

@@ -37,6 +37,8 @@ class NormOptions(Strict):
 
     # A norm of activations is a layer after each hidden layer; a norm of weights changes the hidden layers' weights.
     changes: ClassVar[Literal["activations", "weights", "nothing"]] = "nothing"
+    # Whether its steps differ in more than their numbers, so that one recorded step does not stand for all.
+    varies: ClassVar[bool] = False
     # Whether it is an activation too. The model then has no other: model.activation is none.
     activates: ClassVar[bool] = False
     # Whether it has parameters besides γ and β, as α of dyt.

@@ -75,6 +75,8 @@ class GhostBatchNormConfig(CustomOverBatchConfig):
 
 
 class NoisyBatchNormConfig(CustomOverBatchConfig):
+    varies = True  # each step draws from a generator of its own
+
     n_mu: float = Field(0.5, ge=0, le=1e3)
     n_sigma: float = Field(1.25, ge=1, le=1e3)
     r_mu: float = Field(0.1, ge=0, le=1e3)
