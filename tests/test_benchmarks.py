@@ -6,7 +6,9 @@ import pytest
 from conftest import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import choosing
 import idle
+import numpy as np
 
 BENCHMARKS = sorted(path for path in (REPOSITORY / "benchmarks").glob("*.py") if path.stem != "idle")
 
@@ -22,3 +24,10 @@ def test_every_benchmark_watches_the_machine(path):
 )
 def test_a_busy_machine_is_a_warning(load, others, busy):
     assert ("WARNING" in idle.summary(load, load, others, 60.0)) == busy
+
+
+def test_a_value_chosen_on_the_test_images_claims_falsely_and_one_chosen_on_held_out_images_does_not():
+    not_chosen, on_test, _, held_out = choosing.studies(150, np.random.default_rng(0)).values()
+    assert on_test[0] > 0.06 and on_test[2] > 0.005  # the share of false claims, and how much better the arm looks
+    for ahead, behind, difference in (not_chosen, held_out):
+        assert ahead + behind <= 0.09 and abs(difference) < 0.003
