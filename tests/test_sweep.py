@@ -68,6 +68,13 @@ def test_usable_values_follow_from_the_means_or_the_paired_interval(results):
     assert difference(seeds[0.1], seeds[0.01]).low > 0.01 > difference(seeds[0.1], seeds[1]).low
 
 
+def test_a_value_that_is_certainly_worse_by_less_than_a_point_is_not_ruled_out(tmp_path):
+    make_sweep(tmp_path, "a", {0.1: [0.95, 0.95, 0.95], 1: [0.939, 0.938, 0.937]})
+    (line,) = found(tmp_path).lines
+    gap = difference(line.points[(0,)].seeds, line.points[(1,)].seeds)
+    assert 0 < gap.low < 0.01 < gap.mean and line.points[(1,)].usable is Usable.MAYBE
+
+
 def test_a_value_with_a_diverged_run_is_never_usable_nor_best(tmp_path):
     make_sweep(tmp_path, "a", {0.1: [0.8, 0.8], 1: [0.9, 0.9]}, diverged={(1, 1)})
     (line,) = found(tmp_path).lines
@@ -209,6 +216,8 @@ def test_the_report_shows_the_sweep_with_its_numbers_in_words(results):
     assert text.count("<h3>Sweep</h3>") == 1
     alternative = re.search(r"<desc [^>]*>(final valid %, 3 seeds, by train.optimizer.lr[^<]*)", text)[1]
     assert "plain is near its best at lr 0.1; bn is near its best at lr 0.1 to 1." in alternative
+    folded = text[text.index("<summary>Learning curves and seeds of every arm") :]
+    assert "<h3>Learning curves" in folded and "<h3>Learning curves" not in text.removesuffix(folded)
 
 
 def drawn(one):

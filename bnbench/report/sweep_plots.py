@@ -199,7 +199,7 @@ def _draw_grids(one: Sweep, scale: tuple[float, float]) -> Figure:
             if point and point.mean:
                 level = (point.mean.mean - low) / (high - low)
                 face = to_hex(colours(level))
-                text, ink = number(point.mean.mean, loss=one.question.is_loss), "#000000" if level > 0.5 else "#ffffff"
+                text, ink = number(point.mean.mean, loss=one.question.is_loss), "#000000" if level > 0.46 else "#ffffff"
             if point and point.arm.diverged:
                 text += f" ×{len(point.arm.diverged)}/{runs_of(point)}"
             axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, edgecolor=RULE))
