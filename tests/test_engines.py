@@ -79,7 +79,7 @@ def test_a_traced_run_has_the_bytes_of_an_eager_one(train, path):
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(5, marks=pytest.mark.slow), pytest.param(10, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("path", slow_but({"mlp_bn", "mlp_group"}, MLPS))
+@pytest.mark.parametrize("path", slow_but({"mlp_bn", "mlp_weight"}, MLPS))
 def test_stacked_runs_have_the_bytes_of_runs_alone(train, path, size):
     stacked, said = train("stacked", path, range(size), "stacked")
     alone = [train("eager", path, [seed], "eager")[0][0] for seed in range(size)]

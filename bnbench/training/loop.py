@@ -43,7 +43,8 @@ class _Totals:
 
     def losses(self) -> Tensor:
         """The mean loss of each batch."""
-        if not self._losses:  # cross-entropy in its two parts; the first treats every image alone, so all at once
+        if len(self._losses) < len(self._logits):
+            # Cross-entropy in its two parts. The first treats every image alone, so it takes all images at once.
             logs = torch.split(F.log_softmax(torch.cat(self._logits), 1), [len(labels) for labels in self._labels])
             self._losses = [F.nll_loss(log, labels) for log, labels in zip(logs, self._labels, strict=True)]
         return torch.stack(self._losses).cpu()
