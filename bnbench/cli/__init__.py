@@ -6,8 +6,11 @@ Exit codes: 0 done · 1 a check or a gate failed · 2 usage or config · 3 a run
 4 data missing or damaged · 129, 130 and 143 interrupted · 141 the reader of a pipe closed it.
 """
 
-# This order is the order of --help.
-from bnbench.cli import run, plan, compare, report, show, diff, verify, check, norms, data  # noqa: F401, I001
-from bnbench.cli.app import app
+from bnbench.signals import stop_at_once
+
+with stop_at_once():  # a signal during the imports says so, too
+    # This order is the order of --help.
+    from bnbench.cli import run, plan, compare, report, show, diff, verify, check, norms, data  # noqa: F401, I001
+    from bnbench.cli.app import app
 
 __all__ = ["app"]

@@ -58,7 +58,7 @@ def report(
 
     contents = page(comparison, options).encode()
     try:
-        write_atomic(output, contents)
+        write_atomic(output.resolve(), contents)
     except OSError as error:  # the error names a temporary file
         raise RunError(f"{output} cannot be written: {error.strerror}") from None
     console.stdout().print(f"{console.clean(str(output))}: {len(contents) / 1e6:.1f} MB", soft_wrap=True)
@@ -66,7 +66,7 @@ def report(
         figures.mkdir(parents=True, exist_ok=True)
         written = 0
         for name, image in files(comparison.tables):
-            write_atomic(figures / name, image)
+            write_atomic((figures / name).resolve(), image)
             written += 1
         console.stdout().print(f"{console.clean(str(figures))}: {written} files", soft_wrap=True)
     for note in comparison.notes:

@@ -79,7 +79,8 @@ def run(
       bnbench run configs/mlp_bn.yaml --set train.optimizer.lr=0.5 --dry-run
       bnbench run my.yaml --norms my_norm.py
     """
-    from bnbench.plugins.configs import load_configs
+    with stop_at_once():
+        from bnbench.plugins.configs import load_configs
 
     overrides = list(overrides or [])
     overrides += [f"{key}={value}" for key, value in (("device", device), ("threads", threads)) if value is not None]

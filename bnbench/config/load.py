@@ -154,6 +154,8 @@ def _arm(
             _assign(data, tuple(key.split(".")), value, option="--smoke")
         if isinstance(held_out := data["data"].get("valid"), int):
             data["data"]["valid"] = min(held_out, SMOKE["data.valid_limit"])
+        if isinstance(batch := data["data"].get("batch_size"), int):
+            data["data"]["batch_size"] = min(batch, SMOKE["data.train_limit"])
         data["smoke"] = True
     if name is not None:
         data["name"], origin[("name",)] = name, f"--name {name}"

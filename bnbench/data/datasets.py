@@ -96,7 +96,7 @@ def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset
         folder.mkdir(parents=True, exist_ok=True)
         if not folder.stat().st_mode & 0o222:  # root could still write to a read-only folder, but must not
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        write_atomic(cached, buffer.getvalue())
+        write_atomic(cached.resolve(), buffer.getvalue())
     except OSError as error:
         say(f"{name} cannot be cached in {folder} ({error.strerror}), so every start reads it again")
     return dataset, digest

@@ -5,16 +5,14 @@ the run's lock: the machines share nothing but the scheduler. Data is sent to ea
 whose worker dies is done again on another; Dask gives up on one that has taken several with it.
 """
 
-import logging
-import re
-import socket
 import tempfile
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from bnbench.data.splits import Normalized, Pixels, normalize
 from bnbench.errors import ConfigError, RunError
 from bnbench.launch.prepare import Prepared
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, claim
+from bnbench.launch.scheduler import CLOSE_SECONDS, VERSIONS, Late, client_of, within
 from bnbench.runs.format import CHECKPOINT, FILES, EpochRow
 from bnbench.runs.write import adopt
 from bnbench.training.events import Event, Notice, Started
@@ -37,11 +36,10 @@ try:
 except ImportError:
     raise ConfigError("--cluster needs Dask: pip install -e '.[cluster]'") from None
 
-CONNECT_SECONDS = 10
 AHEAD = 64  # runs that are given to the cluster at once, at least, so that workers that join later find some
 TOGETHER = 2  # how often a run is tried beside others; then alone, and then given up
-VERSIONS = ("bnbench", "torch")  # of which every machine must have the same: the bytes depend on them
 EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in (Started, EpochRow, Notice)}
+
 
 Files = dict[str, bytes]
 
@@ -94,7 +92,7 @@ def on_cluster(address: str, jobs: Sequence[Job], prepared: Sequence[Prepared], 
         )
         for ready in prepared
     }
-    with _client(address) as client:
+    with client_of(address) as client:
         topic = f"bnbench-{uuid.uuid4()}"
         client.subscribe_topic(topic, lambda event: report(*_from_message(event[1])))
         left = {job.number: job for job in jobs}
@@ -154,7 +152,8 @@ def _round(
             with locked:
                 yield job.number, _ended(job, future)
     finally:
-        client.cancel(list(claims))
+        with suppress(OSError, Late):
+            within(CLOSE_SECONDS, partial(client.cancel, list(claims)))
         for _, locked in claims.values():
             locked.close()
 
@@ -224,45 +223,3 @@ class _Abandoned(BaseException):
 
 def _from_message(message: dict[str, Any]) -> tuple[int, Event]:
     return message["number"], EVENTS[message["event"]](**message["fields"])
-
-
-@contextmanager
-def _client(address: str) -> Iterator[Any]:
-    """A client of the scheduler, with at least one worker, of the same versions as here."""
-    advice = "Start one: dask scheduler, and on each machine: dask worker"
-    match = re.fullmatch(r"tcp://(?:\[([0-9a-fA-F:]+)\]|([\w.-]+)):(\d{1,5})", address)
-    if match is None:
-        raise ConfigError(f"--cluster {address}: is not a scheduler's address, as in tcp://host:8786")
-    logging.disable()  # what Dask would say, the outcomes say
-    try:
-        # First by hand: a client that finds nobody does not go away quietly.
-        socket.create_connection((match[1] or match[2], int(match[3])), timeout=CONNECT_SECONDS).close()
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, OverflowError) as error:  # TimeoutError is an OSError
-        logging.disable(logging.NOTSET)
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise RunError(f"no Dask scheduler answers at {address} ({reason}). {advice} {address}") from None
-    try:
-        try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            raise RunError(
-                f"the scheduler at {address} has no workers. On each machine: dask worker {address}"
-            ) from None
-        _same_versions(client.get_versions(packages=VERSIONS))
-        yield client
-    finally:
-        with suppress(OSError):
-            client.close()
-        logging.disable(logging.NOTSET)
-
-
-def _same_versions(there: dict[str, Any]) -> None:
-    for place, about in {"the scheduler": there["scheduler"], **there["workers"]}.items():
-        for package in VERSIONS:
-            found = about["packages"].get(package)
-            if found != version(package):
-                raise RunError(
-                    f"{place} of the cluster has {package} {found or 'not at all'}, here it is {version(package)};"
-                    " install the same versions on all machines, because the numbers depend on them"
-                )

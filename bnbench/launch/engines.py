@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from bnbench.config.experiment import Config
 from bnbench.config.train import SGDConfig
 from bnbench.errors import ConfigError
-from bnbench.launch.plan import epochs_kept
+from bnbench.runs.kept import epochs_kept
 
 if TYPE_CHECKING:
     from bnbench.launch.run_one import Job
@@ -69,7 +69,7 @@ def _key(job: "Job", engine: str) -> tuple[object, ...] | None:
     # vmap computes PyTorch's batch norm, and the norm of a weight, by other sums: the bits differ.
     if engine == "auto" and (config.norm.changes == "weights" or config.norm.builder == "builtin"):
         return None
-    return config.digest(), 0 if job.force else epochs_kept(job.folder), job.shorter and job.shorter.parent
+    return config.digest(), 0 if job.force else epochs_kept(job.folder, config), job.shorter and job.shorter.parent
 
 
 def _not_traced(config: Config) -> str | None:

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.errors import Interrupted, RunError
+from bnbench.files import check_writable
 from bnbench.launch.devices import resolve_device
 from bnbench.launch.engines import EngineName, refuse_engine, units
-from bnbench.launch.plan import Planned, epochs_kept, in_words, label, plan, warnings, with_shorter
+from bnbench.launch.memory import refuse_too_large
+from bnbench.launch.plan import Planned, in_words, label, plan, warnings, with_shorter
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
 from bnbench.runs.format import FINISHED, EpochRow
+from bnbench.runs.kept import epochs_kept
 from bnbench.runs.lock import held_by, hold
-from bnbench.runs.write import check_writable, existing_status, mark_interrupted
+from bnbench.runs.write import existing_status, mark_interrupted
 from bnbench.signals import Stop, signal_name, signals_raise, stop_at_once
 from bnbench.training.events import Event, Started
 
@@ -68,12 +71,11 @@ def execute(
     session = _Session(progress, saves_epochs=places.cluster is None)
     with signals_raise():
         try:
-            configs = [resolve_device(config, here=places.cluster is None) for config in configs]
-            refuse_engine(configs, places.engine, places.stack)
-            check_writable(out)
+            configs = _for_this_machine(configs, places)
             runs = _all_finished(configs, out, force=force)
             prepared: list[Prepared] = []
             if runs is None:
+                check_writable(out)
                 with stop_at_once():
                     from bnbench.launch.prepare import prepare
 
@@ -108,13 +110,23 @@ def execute(
     return outcomes
 
 
+def _for_this_machine(configs: Sequence[Config], places: Places) -> list[Config]:
+    """The configs with their device. Raises ConfigError where this machine, if it trains, lacks device or memory."""
+    here = places.cluster is None
+    configs = [resolve_device(config, here=here) for config in configs]
+    refuse_engine(configs, places.engine, places.stack)
+    for config in configs if here else ():
+        refuse_too_large(config)
+    return list(configs)
+
+
 def _all_finished(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned] | None:
     """The runs, if all are finished, else None. If they are, the command needs neither the data nor torch."""
     if force:
         return None
     try:
         runs = plan(configs, out, force=False)
-    except RunError:  # the run there may be of the fallback dataset, so `prepare` must decide first
+    except (RunError, OSError):  # the run there may be of the fallback dataset, so `prepare` must decide first
         return None
     return runs if all(run.finished for run in runs) else None
 
@@ -126,13 +138,14 @@ def dry(
 
     Raises ConfigError, DataError or RunError as `execute`.
     """
-    configs = [resolve_device(config, here=places.cluster is None) for config in configs]
-    refuse_engine(configs, places.engine, places.stack)
+    configs = _for_this_machine(configs, places)
     runs = plan(configs, out, force=force)
     if not force and places.cluster is None:
         runs = with_shorter(runs, out)
     finished = sum(run.finished for run in runs)
-    resumed = sum(run.status is not None and not run.finished and epochs_kept(run.folder) > 0 for run in runs)
+    resumed = sum(
+        run.status is not None and not run.finished and epochs_kept(run.folder, run.config) > 0 for run in runs
+    )
     continued = sum(run.continues for run in runs)
     starting = len(runs) - finished - resumed - continued
     summary = f"{len(runs)} runs: {finished} complete, {f'{continued} to continue, ' if continued else ''}"

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnbench.config.experiment import Config
-from bnbench.errors import ResultsError, RunError
-from bnbench.runs.format import CHECKPOINT, FINISHED, Run, read_run
+from bnbench.errors import RunError
+from bnbench.runs.format import FINISHED, Run
+from bnbench.runs.kept import epochs_kept
 from bnbench.runs.lock import held_by
 from bnbench.runs.shorter import key, shorter_runs, why_not
-from bnbench.runs.write import existing_status, run_folder
+from bnbench.runs.write import existing_status, refuse_links, run_folder
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
     for config in (one for arm in configs for one in arm.one_per_seed()):
         folder = run_folder(out, config)
         try:
+            refuse_links(folder)
             runs.append(Planned(config, folder, None if force else _status(folder, config)))
         except RunError as error:
             problems.append(str(error))
@@ -56,7 +58,7 @@ def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
 
 def with_shorter(runs: Sequence[Planned], out: Path) -> list[Planned]:
     """The same runs. Those that would train from the start know a shorter run in `out` that they can continue."""
-    starting = [run for run in runs if not run.finished and not epochs_kept(run.folder)]
+    starting = [run for run in runs if not run.finished and not epochs_kept(run.folder, run.config)]
     found = shorter_runs(out, [run.config for run in starting])
     if not found:
         return list(runs)
@@ -73,12 +75,21 @@ def _status(folder: Path, config: Config) -> str | None:
 
 
 def warnings(runs: Sequence[Planned]) -> list[str]:
-    """A line for each tiny last batch in the training of `runs`, with the names of its arms."""
+    """A line for each batch of `runs` that a person may not expect, with the names of its arms."""
     arms: dict[str, dict[str, None]] = {}
     for run in runs:
-        if not run.finished and (sentence := run.config.data.tiny_last_batch()):
-            arms.setdefault(sentence, {})[run.config.name] = None
+        for sentence in (run.config.data.tiny_last_batch(), _smoke_batch(run.config)):
+            if not run.finished and sentence:
+                arms.setdefault(sentence, {})[run.config.name] = None
     return [f"WARNING: {_names(list(names))}: {sentence}" for sentence, names in arms.items()]
+
+
+def _smoke_batch(config: Config) -> str | None:
+    """What to say of a smoke run whose one batch has all of its images, if it does."""
+    data = config.data
+    if not config.smoke or data.batch_size != data.train_limit:
+        return None
+    return f"--smoke trains on {data.batch_size} images, so a batch has {data.batch_size}, whatever the config asks for"
 
 
 def _names(names: Sequence[str]) -> str:
@@ -93,16 +104,8 @@ def in_words(run: Planned) -> str:
         return f"{run.label}: already {run.status}"
     if (holder := held_by(run.folder)) is not None:
         return f"{run.label}: is being trained by {holder}"
-    if run.status is not None and (done := epochs_kept(run.folder)):
+    if run.status is not None and (done := epochs_kept(run.folder, run.config)):
         return f"{run.label}: resumes after epoch {done} of {epochs}"
     if run.shorter is not None and run.continues:
         return f"{run.label}: continues {run.shorter.path} after epoch {run.shorter.epochs} of {epochs}"
     return f"{run.label}: trains {epochs} epoch{'s' if epochs > 1 else ''}"
-
-
-def epochs_kept(folder: Path) -> int:
-    """The number of epochs after which an unfinished run would resume; 0 if it would start over."""
-    try:
-        return len(read_run(folder).rows) if (folder / CHECKPOINT).is_file() else 0
-    except ResultsError:
-        return 0

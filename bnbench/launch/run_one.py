@@ -11,7 +11,7 @@ from bnbench.config.experiment import Config
 from bnbench.errors import RunError, failure
 from bnbench.runs.format import FINISHED
 from bnbench.runs.lock import Held, hold, is_locked
-from bnbench.runs.write import existing_status, has_leftovers, run_folder, sweep
+from bnbench.runs.write import existing_status, has_leftovers, refuse_links, run_folder, sweep
 from bnbench.training.events import Event, Notice
 
 if TYPE_CHECKING:  # no torch before a run is trained
@@ -110,6 +110,7 @@ def _no_memory(error: Exception | None) -> bool:
 def claim(job: Job, locked: ExitStack) -> Outcome | None:
     """Take the run's lock, which `locked` releases. Return None, or an outcome if there is nothing to train."""
     try:
+        refuse_links(job.folder)
         locked.enter_context(hold(job.folder, job.holder))
         there = None if job.force else existing_status(job.folder, job.config)
     except Held as held:

@@ -25,14 +25,14 @@ from typing import Any
 
 from bnbench.config import strict_yaml
 from bnbench.config.experiment import MAX_NAME, MAX_SEED, NAME
-from bnbench.errors import ResultsError
+from bnbench.errors import ResultsError, RowsError
 from bnbench.files import read_bounded
 
 SCHEMA_VERSION = 1
 METRICS = ("epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
 TIMING = ("epoch", "train_seconds", "valid_seconds")
 MISTAKES = ("image", "label", "predicted")
-CHECKPOINT = "checkpoint"  # an unfinished run resumes from it (training/checkpoint.py)
+CHECKPOINT = "checkpoint"  # an unfinished run resumes from it (kept.py)
 CONTINUE = "continue.pt"  # with model.pt, a longer run continues a complete one from it
 FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt", CONTINUE)
 FINISHED = ("complete", "diverged")  # a diverged run is a result too
@@ -246,8 +246,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _read_rows(folder: Path) -> tuple[EpochRow, ...]:
-    metrics = _read_csv(folder / "metrics.csv", METRICS)
-    timing = _read_csv(folder / "timing.csv", TIMING)
+    try:
+        metrics = _read_csv(folder / "metrics.csv", METRICS)
+        timing = _read_csv(folder / "timing.csv", TIMING)
+    except ResultsError as error:
+        raise RowsError(str(error)) from None
     # metrics.csv is written first. A run that is killed before timing.csv is written has one more row of metrics.
     return tuple(EpochRow(**{**m, **t}) for m, t in zip(metrics, timing, strict=False))
 

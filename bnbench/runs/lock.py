@@ -29,6 +29,9 @@ def hold(folder: Path, holder: str) -> Iterator[None]:
     or locked.
     """
     path = folder / NAME
+    with suppress(OSError):
+        if path.is_symlink():  # to a file that is not ours to write
+            path.unlink()
     # thread_local=False: with a cluster, one thread takes the lock and another writes the finished run.
     # No fallback: without flock, filelock would make a file that stays after a kill and blocks every later run.
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
@@ -54,7 +57,7 @@ def is_locked(folder: Path) -> bool:
 def held_by(folder: Path) -> str | None:
     """Who is writing a run's folder, or None if nobody is. Leaves no lock file."""
     path = folder / NAME
-    if not path.exists():
+    if path.is_symlink() or not path.exists():
         return None
     lock = FileLock(path, blocking=False, fallback_to_soft=False)
     try:

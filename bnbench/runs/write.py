@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from pydantic import ValidationError
 from bnbench.config.base import flat
 from bnbench.config.experiment import Config
 from bnbench.config.strict_yaml import dump
-from bnbench.errors import ResultsError, RunError
+from bnbench.errors import ResultsError, RowsError, RunError
 from bnbench.files import sync_folder, unwritable, write_atomic
 from bnbench.runs.format import (
     CHECKPOINT,
@@ -26,6 +25,7 @@ from bnbench.runs.format import (
     MISTAKES,
     SCHEMA_VERSION,
     TIMING,
+    UNFINISHED,
     EpochRow,
     final_metrics,
     read_json,
@@ -39,16 +39,14 @@ def run_folder(out: Path, config: Config) -> Path:
     return out / config.name / f"seed-{config.seed}"
 
 
-def check_writable(out: Path) -> None:
-    """Raise RunError if nothing can be written at or below `out`, which may not exist yet. Leaves no file."""
-    place = out
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise unwritable(out, error) from None
+def refuse_links(folder: Path) -> None:
+    """Raise RunError if a run's folder, or its arm's, is a link: nothing is written outside the results folder."""
+    for place in (folder.parent, folder):
+        if place.is_symlink():
+            raise RunError(
+                f"{place} is a link, and bnbench writes nothing outside the results folder. Move the link away, or"
+                " choose another --name or --out"
+            )
 
 
 def existing_status(folder: Path, config: Config) -> str | None:
@@ -60,21 +58,33 @@ def existing_status(folder: Path, config: Config) -> str | None:
         return None
     try:
         there = Config.of_run(run_config(folder)).arm()  # keys that are newer than the run get their defaults
-        run = read_run(folder)
+        seed, status = _seed_and_status(folder)
     except (ResultsError, ValidationError) as error:
         reason = f": {error}" if isinstance(error, ResultsError) else ""
         raise RunError(
             f"{folder} holds something that is not a readable run{reason}. Move it away, choose another --name or"
             " --out, or use --force to replace it"
         ) from None
-    differences = _differences({"seed": run.seed, **there}, {"seed": config.seed, **config.arm()})
+    differences = _differences({"seed": seed, **there}, {"seed": config.seed, **config.arm()})
     if differences:
         shown = "; ".join(differences[:5]) + ("; …" if len(differences) > 5 else "")
         raise RunError(
             f"{folder} holds a run of another config ({shown}); choose another --name or --out,"
             " or use --force to replace it"
         )
-    return run.status
+    return status
+
+
+def _seed_and_status(folder: Path) -> tuple[int, str]:
+    """Of a run that can be read, or of an unfinished one whose tables are damaged: its checkpoint has their rows."""
+    try:
+        run = read_run(folder)
+    except RowsError:
+        about = read_json(folder)
+        if about.get("status") not in UNFINISHED:
+            raise
+        return int(about["seed"]), str(about["status"])
+    return run.seed, run.status
 
 
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -1,9 +1,8 @@
 """The checkpoint that a killed run resumes from: its epochs so far, its network and its optimizer.
 
-A complete run keeps the same in two files: model.pt, and continue.pt with the rest. A longer run continues from them.
-
-    32 bytes   the SHA-256 of the rest
-    the rest   torch.save of plain tensors and numbers; reading it runs no code
+runs/kept.py has the format of the file. A complete run keeps the same in two files: model.pt, and continue.pt with
+the rest. A longer run continues from them. The states are torch.save of plain tensors and numbers; reading them runs
+no code.
 
 The batches of an epoch and the noise of a norm depend only on the seed and on the epoch or step, so no
 generator's state is stored. A resumed run writes the same metrics as a run that was never interrupted.
@@ -19,14 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow
+from bnbench.runs import kept
+from bnbench.runs.format import CONTINUE, EpochRow
+from bnbench.runs.kept import DIGEST_BYTES, Unusable
 from bnbench.training.optimizers import Optimizer
-
-DIGEST_BYTES = hashlib.sha256().digest_size
-
-
-class Unusable(Exception):
-    """A run cannot resume from this checkpoint. The message completes the sentence "the checkpoint …"."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +40,8 @@ class Checkpoint:
 
 def pack(origin: dict[str, str], rows: Sequence[EpochRow], model: nn.Module, optimizer: Optimizer) -> bytes:
     """The bytes of a checkpoint. `origin` is everything that must be equal to resume with the same numbers."""
-    state = {
-        "origin": origin,
-        "rows": [astuple(row) for row in rows],
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    return _sealed(state)
+    state = to_bytes({"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+    return kept.pack(origin, rows, state)
 
 
 def pack_end(origin: dict[str, str], rows: Sequence[EpochRow], weights: bytes, optimizer: Optimizer) -> bytes:
@@ -65,7 +55,8 @@ def pack_end(origin: dict[str, str], rows: Sequence[EpochRow], weights: bytes, o
         "weights": hashlib.sha256(weights).hexdigest(),
         "optimizer": optimizer.state_dict(),
     }
-    return _sealed(state)
+    payload = to_bytes(state)
+    return hashlib.sha256(payload).digest() + payload
 
 
 def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
@@ -74,11 +65,15 @@ def read(folder: Path, origin: dict[str, str]) -> Checkpoint | None:
     Raises Unusable where it is damaged, or where its origin differs from `origin`, so that resuming could give
     other numbers.
     """
+    found = kept.read(folder)
+    if found is None:
+        return None
+    _refuse_another(found.origin, origin)
     try:
-        contents = _contents(folder / CHECKPOINT)
-    except OSError as error:
-        raise Unusable(f"cannot be read ({error.strerror})") from None
-    return None if contents is None else _opened(contents, origin)
+        state = _loaded(found.state)
+        return Checkpoint(found.rows, state["model"], state["optimizer"])
+    except Exception:  # torch.load may raise any exception on a forged file
+        raise Unusable("is damaged") from None
 
 
 def read_end(folder: Path, origin: dict[str, str]) -> Checkpoint:
@@ -92,7 +87,20 @@ def read_end(folder: Path, origin: dict[str, str]) -> Checkpoint:
         raise Unusable(f"cannot be read ({error.strerror})") from None
     if contents is None or weights is None:
         raise Unusable("is missing, or model.pt is")
-    return _opened(contents, origin, weights)
+    payload = contents[DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != contents[:DIGEST_BYTES]:
+        raise Unusable("is damaged")
+    try:
+        state = _loaded(payload)
+        there, rows = state["origin"], tuple(EpochRow(*row) for row in state["rows"])
+        whole = hashlib.sha256(weights).hexdigest() == state["weights"]
+        end = Checkpoint(rows, _loaded(weights) if whole else {}, state["optimizer"])
+    except Exception:  # torch.load may raise any exception on a forged file
+        raise Unusable("is damaged") from None
+    if not whole:
+        raise Unusable("does not belong to model.pt")
+    _refuse_another(there, origin)
+    return end
 
 
 def _contents(path: Path) -> bytes | None:
@@ -100,30 +108,11 @@ def _contents(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
-def _sealed(state: dict[str, Any]) -> bytes:
-    payload = to_bytes(state)
-    return hashlib.sha256(payload).digest() + payload
-
-
-def _opened(contents: bytes, origin: dict[str, str], weights: bytes | None = None) -> Checkpoint:
-    """The state in a sealed file. If it has no model, `weights` are the contents of model.pt. Raises Unusable."""
-    payload = contents[DIGEST_BYTES:]
-    if hashlib.sha256(payload).digest() != contents[:DIGEST_BYTES]:
-        raise Unusable("is damaged")
-    try:
-        state = _loaded(payload)
-        there, rows = state["origin"], tuple(EpochRow(*row) for row in state["rows"])
-        whole = weights is None or hashlib.sha256(weights).hexdigest() == state["weights"]
-        model = state["model"] if weights is None else _loaded(weights) if whole else {}
-        checkpoint = Checkpoint(rows, model, state["optimizer"])
-    except Exception:  # torch.load may raise any exception on a forged file
-        raise Unusable("is damaged") from None
-    if not whole:
-        raise Unusable("does not belong to model.pt")
+def _refuse_another(there: dict[str, str], origin: dict[str, str]) -> None:
+    """Raise Unusable where a file's origin, `there`, differs from `origin`."""
     changed = [key for key in origin if there.get(key) != origin[key]]
     if changed:
         raise Unusable("was made with another " + ", ".join(changed))
-    return checkpoint
 
 
 def _loaded(contents: bytes) -> Any:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bnbench.config.experiment import Config
-from bnbench.errors import RunError, failure
-from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow
-from bnbench.runs.provenance import SAME_BYTES, provenance
+from bnbench.errors import ResultsError, RunError, failure
+from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow, read_run
+from bnbench.runs.kept import Unusable, origin
+from bnbench.runs.provenance import provenance
 from bnbench.runs.write import RunWriter, run_folder
 from bnbench.training import checkpoint
 from bnbench.training.events import Measurement, Notice, Report, Started
@@ -57,8 +58,10 @@ class Recording:
         if (self.folder / "run.json").exists():
             try:
                 self._before = checkpoint.read(self.folder, self._origin)
-            except checkpoint.Unusable as reason:
+            except Unusable as reason:
                 self._report(Notice(f"{self.folder / CHECKPOINT} {reason}, so the run starts again"))
+            if self._before is not None:
+                self._name_damage()
         if self._before is None and shorter is not None:
             self._before = self._end_of(shorter)
             self._continued = shorter if self._before else None
@@ -72,12 +75,19 @@ class Recording:
             self._writer.resume(self.rows)
         self._report(Started(len(self.rows), str(self._continued) if self._continued else None))
 
+    def _name_damage(self) -> None:
+        """Tell that the tables of the run are damaged. They are written again from the checkpoint."""
+        try:
+            read_run(self.folder)
+        except ResultsError as error:
+            self._report(Notice(f"{error}; the checkpoint has every epoch, so the run resumes from it"))
+
     def _end_of(self, shorter: Path) -> checkpoint.Checkpoint | None:
         """The last state of a complete, shorter run; None, with a notice, where it cannot be continued."""
         origin = {**self._origin, "config": self.config.digest_of_any_length()}
         try:
             end = checkpoint.read_end(shorter, origin)
-        except checkpoint.Unusable as reason:
+        except Unusable as reason:
             self._report(Notice(f"{shorter / CONTINUE} {reason}, so the run starts at the first epoch"))
             return None
         return end if 0 < len(end.rows) < self.config.train.epochs else None
@@ -124,14 +134,3 @@ class Recording:
             yield
         except Exception as error:
             self.fail(error)
-
-
-def origin(config: Config, dataset_sha256: str) -> dict[str, str]:
-    """Everything that must be equal for a resumed run to give the bytes of an uninterrupted one."""
-    here = provenance()
-    return {
-        "config": config.digest(),
-        "seed": str(config.seed),
-        "dataset": dataset_sha256,
-        **{name: str(here[name]) for name in SAME_BYTES},
-    }
