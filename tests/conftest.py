@@ -65,6 +65,7 @@ def _no_other_data(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision.datasets
 
     monkeypatch.setenv("BNBENCH_DATA", str(data_folder))
+    monkeypatch.delenv("CI", raising=False)  # with it, mnist5k does not replace mnist
     monkeypatch.setenv("BNBENCH_JOBS", "1")  # in this process, where a test can reach it; worker processes by --jobs
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         monkeypatch.setattr(getattr(torchvision.datasets, name), "mirrors", ["http://127.0.0.1:9/"])

@@ -74,7 +74,10 @@ def plan(
         from bnbench.report.plan import print_plan
 
     aim = check_aim(Question(metric, parse_at(at), baseline), detect, power)
-    loaded = [resolve_device(config) for config in load_configs(configs, overrides or [], norms=norms, seeds=seeds)]
+    loaded = [
+        resolve_device(config)
+        for config in load_configs(configs, overrides or [], norms=norms, seeds=seeds, say=console.say)
+    ]
     if len(loaded) < 2:
         raise ConfigError("a plan needs two arms or more: name a second config")
     trained: list[Run] = []
@@ -107,10 +110,8 @@ def _train(
         runs, problems = train(few, out, datasets.data_dir(data_dir), Places(jobs), progress, force=False)
     if problems:
         raise RunError("\n".join(problems))
-    folders = {run.path.parent.name: run.path for run, _ in runs}
     as_trained = []
-    for config in configs:
-        name = config.name if config.name in folders else f"{config.name},data.dataset=mnist5k"
-        there = Config.of_run(run_config(folders[name])) if name != config.name else config
-        as_trained.append(there.model_copy(update={"seeds": config.seeds}))
+    for config, (run, _) in zip(configs, runs[::pilot], strict=True):
+        there = config if run.digest == config.digest() else Config.of_run(run_config(run.path))
+        as_trained.append(there.model_copy(update={"name": run.name, "seeds": config.seeds}))
     return as_trained, [run for run, _ in runs]

@@ -29,9 +29,14 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")] = Path("results"),
     data_dir: DataDir = None,
-    no_fallback: Annotated[
-        bool, typer.Option("--no-fallback", help="If MNIST cannot be downloaded, exit with 4; do not use mnist5k.")
-    ] = False,
+    fallback: Annotated[
+        bool | None,
+        typer.Option(
+            "--fallback/--no-fallback",
+            help="If MNIST cannot be downloaded: use mnist5k, or exit with 4.",
+            show_default="--fallback, but --no-fallback if CI is set",
+        ),
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -80,21 +85,22 @@ def run(
       bnbench run my.yaml --norms my_norm.py
     """
     with stop_at_once():
+        from bnbench.console import clean, say
         from bnbench.plugins.configs import load_configs
 
     overrides = list(overrides or [])
     overrides += [f"{key}={value}" for key, value in (("device", device), ("threads", threads)) if value is not None]
-    if no_fallback:
-        overrides.append("data.fallback=error")
+    if fallback is not None:
+        overrides.append(f"data.fallback={'mnist5k' if fallback else 'error'}")
     if norms is not None:
         with stop_at_once():
             import bnbench.norms  # noqa: F401  # the file needs torch
-    loaded = load_configs(configs, overrides, norms=norms, name=name, seeds=seeds, smoke=smoke)
+    loaded = load_configs(configs, overrides, norms=norms, name=name, seeds=seeds, smoke=smoke, say=say)
 
     with stop_at_once():
-        from bnbench.console import clean, say
         from bnbench.data import datasets
-        from bnbench.launch.execute import Places, dry
+        from bnbench.launch.dry import dry
+        from bnbench.launch.execute import Places
         from bnbench.launch.progress import Progress, result_line
         from bnbench.launch.train import train
 

@@ -7,26 +7,26 @@ the name that `--set` with these values would give it. grid.py reads it.
 """
 
 import copy
-import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from bnbench.config import strict_yaml
-from bnbench.config.experiment import Config, parse_seeds
-from bnbench.config.grid import KEY, MAX_ARMS, Setting, points, read_axes
-from bnbench.config.problems import Location, closest, explain, place, relocate, show
+from bnbench.config.experiment import MAX_NAME, Config, parse_seeds
+from bnbench.config.grid import KEY, MAX_ARMS, Setting, place_of, points, read_axes
+from bnbench.config.naming import full_name, plain
+from bnbench.config.problems import Location, explain, place, relocate
+from bnbench.config.read import read_mapping
 from bnbench.errors import ConfigError
-from bnbench.files import read_bounded
 
-MAX_BYTES = 1_000_000
 MAX_PROBLEMS = 20  # keeps a message readable
 MAX_RUNS = MAX_ARMS  # of one command
 # Overrides that are not part of the name: most do not change the arm; device and threads barely change the results.
 NOT_IN_NAME = ("seeds", "name", "grid", "data.fallback", "device", "threads")
+
+Say = Callable[[str], None]
 
 SMOKE: dict[str, Any] = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid_limit": 256, "train.epochs": 1}
 
@@ -38,8 +38,9 @@ def load_configs(
     name: str | None = None,
     seeds: str | int | list[int] | None = None,
     smoke: bool = False,
+    say: Say = lambda _: None,
 ) -> list[Config]:
-    """Read every file with the overrides; return all arms, in order.
+    """Read every file with the overrides; return all arms, in order. `say` gets a sentence for what has no effect.
 
     Raises one ConfigError that lists the problems of all files, one on each line.
     """
@@ -47,7 +48,7 @@ def load_configs(
     by_name: dict[str, Path] = {}
     for path in paths:
         try:
-            arms = load_arms(path, overrides, name=name, seeds=seeds, smoke=smoke)
+            arms = load_arms(path, overrides, name=name, seeds=seeds, smoke=smoke, say=say)
         except ConfigError as error:
             problems.append(str(error))
             continue
@@ -89,8 +90,12 @@ def load_arms(
     name: str | None = None,
     seeds: str | int | list[int] | None = None,
     smoke: bool = False,
+    say: Say = lambda _: None,
 ) -> list[Config]:
-    """Read one file with the overrides: one arm, or every arm of its grid. Raises ConfigError with every problem."""
+    """Read one file with the overrides: one arm, or every arm of its grid. Raises ConfigError with every problem.
+
+    Arms of the grid that have the same settings are one arm. `say` names them, and each override without effect.
+    """
     data, lines = read_mapping(path)
     settings = [(*parse_override(text), f"--set {text}") for text in overrides]
     if smoke:
@@ -114,18 +119,47 @@ def load_arms(
             raise ConfigError(f"{axis.place}: {key}: --smoke sets it to {SMOKE[key]}; leave it out")
     # An option on the command line overrides the file, and also its grid.
     axes = [axis.without(lambda key: any(_within(key, other) for other, *_ in settings)) for axis in axes]
-    arms: list[Config] = []
+    arms: dict[str, Config] = {}
+    idle: dict[str, None] = {}
     problems: dict[str, None] = {}
     for point in points(axes):
+
+        def read(settings: Sequence[Setting], point: Sequence[Setting] = point) -> Config:
+            return _arm(path, data, lines, point, settings, name=name, smoke=smoke)
+
         try:
-            arms.append(_arm(path, data, lines, point, settings, name=name, smoke=smoke))
+            arm, without_effect = _effective(read, settings)
         except ConfigError as error:
             problems |= dict.fromkeys(str(error).split("\n"))
             if len(problems) > MAX_PROBLEMS:
                 break
+            continue
+        idle |= dict.fromkeys(without_effect)
+        first = arms.setdefault(arm.digest(), arm)
+        if first is not arm:
+            say(f"{place_of(path, lines)}: {arm.name} is the same arm as {first.name}; it is trained once")
     if problems:
         raise ConfigError("\n".join(_at_most(MAX_PROBLEMS, list(problems), path)))
-    return arms
+    for option in idle:
+        say(f"{option}: changes nothing, so it is not part of the name")
+    return list(arms.values())
+
+
+def _effective(
+    read: Callable[[Sequence["Setting"]], Config], settings: Sequence["Setting"]
+) -> tuple[Config, list[str]]:
+    """The arm, named by the overrides that change it, and the overrides that do not. Raises ConfigError."""
+    arm, idle = read(settings), []
+    for key in dict.fromkeys(key for key, *_ in settings if key not in NOT_IN_NAME):
+        fewer = [setting for setting in settings if setting[0] != key]
+        try:
+            without = read(fewer)
+        except ConfigError:
+            continue
+        if without.digest() == arm.digest():
+            idle += [option for other, _, option in settings if other == key]
+            arm, settings = without, fewer
+    return arm, idle
 
 
 def _arm(
@@ -141,14 +175,14 @@ def _arm(
     """The arm at one `point` of the grid, with the command's `settings` on top. Raises ConfigError."""
     data = copy.deepcopy(file)
     origin: dict[Location, str] = {}
-    suffixes: dict[str, str] = {}
+    changed: dict[str, Any] = {}
     for key, value, option in [*point, *settings]:
         location = tuple(key.split("."))
         _assign(data, location, value, option=option)
         origin[location] = option
-        suffixes = {old: text for old, text in suffixes.items() if not _within(old, key)}  # `key` replaces them
+        changed = {old: its for old, its in changed.items() if not _within(old, key)}  # `key` replaces them
         if key not in NOT_IN_NAME or (key, value, option) in point:
-            suffixes[key] = f",{key}={_plain(value)}"
+            changed[key] = value
     if smoke:
         for key, value in SMOKE.items():
             _assign(data, tuple(key.split(".")), value, option="--smoke")
@@ -159,13 +193,15 @@ def _arm(
         data["smoke"] = True
     if name is not None:
         data["name"], origin[("name",)] = name, f"--name {name}"
-        suffixes = {key: suffixes[key] for key, *_ in point if key in suffixes}  # each arm of a grid needs its own name
-    if isinstance(data.setdefault("name", _plain(path.stem).lstrip(".")), str):
-        data["name"] += "".join(suffixes[key] for key in sorted(suffixes))
-    if smoke and isinstance(data["name"], str):
-        data["name"] = data["name"].removesuffix(",smoke") + ",smoke"
+        changed = {key: changed[key] for key, *_ in point if key in changed}  # each arm of a grid needs its own name
+    data.setdefault("name", plain(path.stem).lstrip("."))
     try:
-        return Config.model_validate(data)
+        arm = Config.model_validate(data)
+        full = full_name(arm.name, changed, arm.digest(), smoke=smoke)
+        if len(full) > MAX_NAME:
+            where = place(("name",), data, path, lines, origin)
+            raise ConfigError(f"{where}: {full} is longer than {MAX_NAME} characters; choose a shorter name, or --name")
+        return arm.model_copy(update={"name": full})
     except ValidationError as error:
         problems = [relocate(problem) for problem in error.errors(include_url=False)]
         texts = [f"{place(p['loc'], data, path, lines, origin)}: {explain(p, data)}" for p in problems]
@@ -187,34 +223,6 @@ def _within(key: str, other: str) -> bool:
     return f"{key}.".startswith(f"{other}.")
 
 
-def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
-    """The mapping in a YAML file, and the line of every key. Raises ConfigError."""
-    try:
-        if path.is_dir():
-            raise ConfigError(f"{path}: is a folder; name a config file in it")
-        raw = read_bounded(path, MAX_BYTES)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file{_similar_file(path)}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: is not a config: it {error}") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from None
-    try:
-        data, lines = strict_yaml.parse(text)
-    except strict_yaml.YamlError as error:
-        raise ConfigError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
-    if data is None:
-        raise ConfigError(f"{path}: is empty; a config needs at least model and train")
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}:1: must be a mapping of keys to values, not {show(data)}")
-    return data, lines
-
-
 def parse_override(text: str) -> tuple[str, Any]:
     """`train.optimizer.lr=0.5` → the key, and the value read as YAML. Raises ConfigError."""
     key, equals, value = text.partition("=")
@@ -233,17 +241,3 @@ def _assign(data: dict[str, Any], location: Location, value: Any, *, option: str
         if not isinstance(data, dict):
             raise ConfigError(f"{option}: {'.'.join(map(str, location[:depth]))} is not a mapping in the file")
     data[str(location[-1])] = value
-
-
-def _plain(value: Any) -> str:
-    """An override's value as part of a folder's name: 1e-3 → `0.001`, [100, 100] → `100-100`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", value if isinstance(value, str) else json.dumps(value)).strip("-")
-
-
-def _similar_file(path: Path) -> str:
-    try:
-        names = [p.name for p in path.parent.glob("*.y*ml")]
-    except OSError:
-        return ""
-    close = closest(path.name, names)
-    return f"; did you mean {path.parent / close}?" if close else ""

@@ -12,17 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnbench.config.experiment import Config
-from bnbench.data import datasets
 from bnbench.errors import Interrupted, RunError
 from bnbench.files import check_writable
 from bnbench.launch.devices import resolve_device
 from bnbench.launch.engines import EngineName, refuse_engine, units
 from bnbench.launch.memory import refuse_too_large
-from bnbench.launch.plan import Planned, in_words, label, plan, warnings, with_shorter
+from bnbench.launch.plan import (
+    Planned,
+    label,
+    moved,
+    plan,
+    warnings,
+    with_shorter,
+)
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
 from bnbench.runs.format import FINISHED, EpochRow
-from bnbench.runs.kept import epochs_kept
 from bnbench.runs.lock import held_by, hold
 from bnbench.runs.write import existing_status, mark_interrupted
 from bnbench.signals import Stop, signal_name, signals_raise, stop_at_once
@@ -71,7 +76,7 @@ def execute(
     session = _Session(progress, saves_epochs=places.cluster is None)
     with signals_raise():
         try:
-            configs = _for_this_machine(configs, places)
+            configs = for_this_machine(configs, places)
             runs = _all_finished(configs, out, force=force)
             prepared: list[Prepared] = []
             if runs is None:
@@ -80,11 +85,16 @@ def execute(
                     from bnbench.launch.prepare import prepare
 
                 prepared = prepare(configs, data_folder, progress.say)
-                runs = plan([ready.config for ready in prepared], out, force=force)
+                configs = [ready.config for ready in prepared]
+                runs = plan(configs, out, force=force)
+                sentences = moved(configs, runs)
                 if not force and places.cluster is None:
                     runs = with_shorter(runs, out)
-                for warning in warnings(runs):
-                    progress.say(warning)
+                sentences += warnings(runs)
+            else:
+                sentences = moved(configs, runs)
+            for sentence in sentences:
+                progress.say(sentence)
             session.begin(runs)
             holder = f"process {os.getpid()} on {platform.node()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
             jobs = [
@@ -110,7 +120,7 @@ def execute(
     return outcomes
 
 
-def _for_this_machine(configs: Sequence[Config], places: Places) -> list[Config]:
+def for_this_machine(configs: Sequence[Config], places: Places) -> list[Config]:
     """The configs with their device. Raises ConfigError where this machine, if it trains, lacks device or memory."""
     here = places.cluster is None
     configs = [resolve_device(config, here=here) for config in configs]
@@ -129,33 +139,6 @@ def _all_finished(configs: Sequence[Config], out: Path, *, force: bool) -> list[
     except (RunError, OSError):  # the run there may be of the fallback dataset, so `prepare` must decide first
         return None
     return runs if all(run.finished for run in runs) else None
-
-
-def dry(
-    configs: Sequence[Config], out: Path, data_folder: Path, *, force: bool, places: Places
-) -> tuple[list[str], str]:
-    """What `execute` would do: one line for each run, and a summary. Writes and downloads nothing.
-
-    Raises ConfigError, DataError or RunError as `execute`.
-    """
-    configs = _for_this_machine(configs, places)
-    runs = plan(configs, out, force=force)
-    if not force and places.cluster is None:
-        runs = with_shorter(runs, out)
-    finished = sum(run.finished for run in runs)
-    resumed = sum(
-        run.status is not None and not run.finished and epochs_kept(run.folder, run.config) > 0 for run in runs
-    )
-    continued = sum(run.continues for run in runs)
-    starting = len(runs) - finished - resumed - continued
-    summary = f"{len(runs)} runs: {finished} complete, {f'{continued} to continue, ' if continued else ''}"
-    summary += f"{resumed} to resume, {starting} to start"
-    for name in dict.fromkeys(config.data.dataset for config in configs):
-        if not datasets.is_here(name, data_folder):
-            summary += f"\n{name} is not in {data_folder}: it would be downloaded first"
-            summary += "; if that fails, mnist5k replaces it" if name == "mnist" else ""
-    summary = "\n".join([summary, *warnings(runs)])
-    return [in_words(run) for run in runs], summary
 
 
 def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], report: ReportRun) -> Results:

@@ -1,16 +1,29 @@
 """Lists the runs that a command asks for, and the status of those that exist. No torch here; writes nothing."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnbench.config.experiment import Config
+from bnbench.config.naming import base_name
 from bnbench.errors import RunError
+from bnbench.runs.find import arms_by_digest
 from bnbench.runs.format import FINISHED, Run
 from bnbench.runs.kept import epochs_kept
 from bnbench.runs.lock import held_by
 from bnbench.runs.shorter import key, shorter_runs, why_not
 from bnbench.runs.write import existing_status, refuse_links, run_folder
+
+CI_ASKS = (
+    "CI is set in the environment, so bnbench does not train on mnist5k instead;"
+    " to allow it, use --fallback or write data.fallback: mnist5k into the config"
+)
+
+
+def asks_in_ci(config: Config) -> bool:
+    """Whether the fallback needs a word of the user: in CI nobody reads a warning, and the job would be green."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false") and "fallback" not in config.data.model_fields_set
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,13 @@ def label(config: Config) -> str:
 
 
 def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
-    """Every run of every config, in order. Raises one RunError, which names every folder that holds another run."""
+    """Every run of every config, in order. Raises one RunError, which names every folder that holds another run.
+
+    Where the same arm is in `out` under an older name, its runs have that name (see `moved`). `force` ignores it.
+    """
     runs, problems = [], []
-    for config in (one for arm in configs for one in arm.one_per_seed()):
+    arms = configs if force else _under_older_names(configs, out)
+    for config in (one for arm in arms for one in arm.one_per_seed()):
         folder = run_folder(out, config)
         try:
             refuse_links(folder)
@@ -63,6 +80,31 @@ def with_shorter(runs: Sequence[Planned], out: Path) -> list[Planned]:
     if not found:
         return list(runs)
     return [replace(run, shorter=found.get(key(run.config))) if run in starting else run for run in runs]
+
+
+def _under_older_names(configs: Sequence[Config], out: Path) -> list[Config]:
+    """The configs. One that has no folder yet gets the name of the folder that holds the same arm."""
+    known: dict[str, dict[str, str]] = {}
+    names = {config.name for config in configs}
+    renamed = []
+    for config in configs:
+        if not (out / config.name).exists():
+            base = base_name(config.name)
+            if base not in known:
+                known[base] = arms_by_digest(out, base)
+            older = known[base].get(config.digest()) if known[base] else None
+            if older is not None and older not in names:  # another config of the command may have the name
+                names.add(older)
+                config = config.model_copy(update={"name": older})
+        renamed.append(config)
+    return renamed
+
+
+def moved(configs: Sequence[Config], runs: Sequence[Planned]) -> list[str]:
+    """A sentence for each config whose runs are under an older name."""
+    asked = [config.name for config in configs for _ in config.seeds]
+    pairs = dict.fromkeys((name, run.config.name) for name, run in zip(asked, runs, strict=True))
+    return [f"{new} is the same arm as {old}, so it uses that folder" for new, old in pairs if new != old]
 
 
 def _status(folder: Path, config: Config) -> str | None:

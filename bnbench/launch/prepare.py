@@ -13,6 +13,7 @@ from bnbench.data import datasets
 from bnbench.data.datasets import Dataset
 from bnbench.data.splits import Pixels, normalize
 from bnbench.errors import ConfigError, DataMissing
+from bnbench.launch.plan import CI_ASKS, asks_in_ci
 from bnbench.training.experiment import Loaded
 
 Say = Callable[[str], None]
@@ -47,6 +48,8 @@ def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prep
         if isinstance(found, DataMissing):
             if config.data.dataset != "mnist" or config.data.fallback == "error":
                 raise found
+            if asks_in_ci(config):
+                raise DataMissing(f"{found}. {CI_ASKS}")
             config = on_mnist5k(config)
             fewer = f" {config.data.valid:,} of the training images are held out." if config.data.valid else ""
             say(

@@ -1,6 +1,6 @@
 """Configs that may name norms of one's own: read with their norms known, which are then tried on their networks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +19,14 @@ def load_configs(
     name: str | None = None,
     seeds: str | int | list[int] | None = None,
     smoke: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Config]:
     """As bnbench.config.load, but configs may also name the norms of the file `norms` and of installed packages.
 
     Raises ConfigError as there, and for code that cannot be used; CheckFailed for a norm that breaks the contract.
     """
     with norms_known(norms):
-        configs = load.load_configs(paths, overrides, name=name, seeds=seeds, smoke=smoke)
+        configs = load.load_configs(paths, overrides, name=name, seeds=seeds, smoke=smoke, say=say)
     if own := [config for config in configs if isinstance(config.norm, OwnNormConfig)]:
         from bnbench.plugins.probe import probe
 
