@@ -53,17 +53,20 @@ Results = Generator[tuple[int, Outcome], None, None]  # the number and outcome o
 def attempt(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
     """Train runs, several as one stacked network; yield the outcome of each, with its number.
 
-    Runs that are already finished, or that another process holds, are not trained.
+    Runs that are already finished, or that another process holds, are not trained. The locks are free before an
+    outcome is yielded: whoever gets the last one may end this process.
     """
+    outcomes: list[tuple[int, Outcome]] = []
     with ExitStack() as locked:
         left = []
         for job in jobs:
             if (settled := claim(job, locked)) is not None:
-                yield job.number, settled
+                outcomes.append((job.number, settled))
             else:
                 left.append(job)
         if left:
-            yield from _train(left, data, report)
+            outcomes += _train(left, data, report)
+    yield from outcomes
 
 
 def _train(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
