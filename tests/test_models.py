@@ -172,9 +172,9 @@ def test_a_residual_network_trains_from_its_two_entries(bnbench, tiny, residual,
     """Its config is read, written, read back and compared; its hidden layers are found by what the output is."""
     text = tiny.read_text().replace("{type: mlp, hidden: [8]}", "{type: residual}").replace("{type: batch}", norm)
     tiny.write_text(text)
-    result = bnbench("run", tiny, "--smoke", "--set", "model.blocks=2")
+    result = bnbench("run", tiny, "--smoke", "--set", "model.blocks=2")  # the default, so no part of the name
     assert result.exit_code == 0, result.stderr
-    shown = bnbench("show", "results/tiny,model.blocks=2,smoke/seed-0").stdout
+    shown = bnbench("show", "results/tiny,smoke/seed-0").stdout
     assert "type: residual" in shown and "width: 12" in shown
     result = bnbench("compare", "results", "--format", "json")
     assert f'"parameters": {12 * 785 + 2 * 12 * 13 + 13 * 10 + parameters}' in result.stdout
