@@ -130,9 +130,9 @@ def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup])
             "curves": [
                 {
                     "legend": [(key, inline(swatch(key)) if key.look else "") for key in plots.keys(rows)],
-                    "pictures": list(map(shown, pictures)),
+                    "pictures": list(map(shown, drawn)),
                 }
-                for rows, pictures in family.curves
+                for rows, drawn in family.curves
             ],
             "strips": list(map(shown, family.strips)),
         }
