@@ -28,7 +28,8 @@ ARROWS = {
     "training": {*GROUND, "config", "data", "models", "norms", "runs"},
     "launch": {*GROUND, "config", "data", "runs", "training"},
     "analysis": {*GROUND, "config", "runs"},
-    "report": {*GROUND, "analysis", "config", "runs"},
+    "studies": {*GROUND, "analysis", "config", "runs"},
+    "report": {*GROUND, "analysis", "config", "runs", "studies"},
     "verify": {"config", "console", "errors", "norms"},
     "check": {"console", "errors", "plugins", "signals"},
     "api": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs"},
@@ -37,7 +38,7 @@ ARROWS = {
     "__init__": {"api", "norms"},
 }
 # The half that reads needs no torch; of a run's folder only its weights do.
-READING = {"errors", "console", "files", "signals", "config", "runs", "analysis", "report", "cli"}
+READING = {"errors", "console", "files", "signals", "config", "runs", "analysis", "studies", "report", "cli"}
 TORCH = {"runs.weights"}
 
 

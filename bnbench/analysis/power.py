@@ -100,7 +100,7 @@ def power_to_detect(d: float, spread: Spread, n: float, *, alpha: float = ALPHA)
     se = spread.se(n)
     if se == 0:
         return float(d != 0)
-    t, s = _estimates(spread, n, 1 - alpha / 2)
+    t, s = estimates(spread, n, 1 - alpha / 2)
     return float((special.ndtr(d / se - t * s) + special.ndtr(-d / se - t * s)).mean())
 
 
@@ -132,12 +132,12 @@ def power_of_same(delta: float, spread: Spread, n: float, *, d: float = 0.0) -> 
     se = spread.se(n)
     if se == 0:
         return float(abs(d) < delta)
-    t, s = _estimates(spread, n, 1 - ALPHA)
+    t, s = estimates(spread, n, 1 - ALPHA)
     room = (delta / se - t * s).clip(min=0.0)
     return float((special.ndtr(room - d / se) - special.ndtr(-room - d / se)).mean())
 
 
-def _estimates(spread: Spread, n: float, level: float) -> tuple[float, NDArray[np.float64]]:
+def estimates(spread: Spread, n: float, level: float) -> tuple[float, NDArray[np.float64]]:
     """The quantile t of Student's t, and the estimated standard errors s / se, all equally likely."""
     from scipy import special
 

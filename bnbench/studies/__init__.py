@@ -1,0 +1,1 @@
+"""Studies: published claims as files, and the rules that judge them."""
