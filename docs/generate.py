@@ -185,7 +185,8 @@ RUN = {
     "smoke": "Whether it is a smoke run.",
     "config": "The same settings as in `config.yaml`.",
     "dataset": "Name and SHA-256 of the dataset.",
-    "split": "Images for training and validation, where validation images come from, and how many are held out.",
+    "split": "Images for training and validation, where validation images come from, and how many are held out."
+    " `test_images` is 0 if the run never reads the test images (`data.test: false`), and is absent otherwise.",
     "parameters": "Number of trained parameters.",
     "provenance": "Versions, commit, platform, processor and number of cores.",
     "started": "Time of the first start.",
@@ -193,7 +194,7 @@ RUN = {
     "resumed_after": "The epochs after which the run was resumed; absent if it never was.",
     "continued_from": "The shorter run that it continues, and its epochs; absent if it was trained from the start.",
     "final": "The last row of `metrics.csv`.",
-    "test": "Images, loss and accuracy of the one test with `data.valid`; else null.",
+    "test": "Images, loss and accuracy of the one test with `data.valid`; else null, also with `data.test: false`.",
     "engine": "What made the training steps (`eager`, `traced` or `stacked`), and the number of networks that trained"
     " together and shared the time equally.",
 }

@@ -231,6 +231,7 @@ def test_a_wrong_override_is_named(write, override, problem):
         (["data.valid=5000", "data.train_limit=55001"], "55,001 is more than the 55,000 images that"),
         (["data.valid=5000", "data.valid_limit=5001"], "5,001 is more than the 5,000 images that data.valid takes"),
         (["data.valid=59990"], "64 is more than the 10 training images"),
+        (["data.test=false"], "data.test: false needs held-out images to validate on; add data.valid"),
         (["data.valid=1", "norm={type: batch, track_running_stats: false}"], "data.valid: batch norm of a vector"),
     ],
 )  # fmt: skip

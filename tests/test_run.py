@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from handmade import edit, make_run
 
-from bnbench.errors import RunError
+from bnbench.errors import ResultsError, RunError
 from bnbench.runs import write as writer
 from bnbench.runs.format import METRICS, TIMING, read_mistakes, read_run
 from bnbench.training import experiment
@@ -92,6 +93,41 @@ def test_with_images_held_out_the_test_set_is_read_once_at_the_end(bnbench, tiny
     assert about["test"]["images"] == 1_000 and about["test"]["accuracy"] == run.test_accuracy
     assert f"test accuracy {100 * run.test_accuracy:.2f} %" in result.stdout
     assert len(read_mistakes(run)) == round(1_000 * (1 - run.test_accuracy))
+
+
+def test_with_data_test_false_nothing_reads_the_test_images_and_the_folder_says_so(bnbench, tiny, monkeypatch):
+    judged = []
+    evaluate = train.evaluate
+    for module in (train, experiment):
+        monkeypatch.setattr(
+            module, "evaluate", lambda model, split, *step: judged.append(len(split)) or evaluate(model, split, *step)
+        )
+    unread = ("--set", "data.valid=150", "--set", "data.valid_limit=null", "--set", "data.test=false")
+    result = bnbench("run", tiny, *unread)
+    assert result.exit_code == 0, result.stderr
+    assert judged == [150, 150]  # as often as there are epochs
+    run = read_run(Path("results/tiny,data.test=false,data.valid=150,data.valid_limit=null/seed-0"))
+    about = json.loads((run.path / "run.json").read_text())
+    assert about["test"] is None and about["split"]["test_images"] == 0 and not run.tested
+    assert about["config"]["data"]["test"] is False and "test: false" in (run.path / "config.yaml").read_text()
+    assert not (run.path / "mistakes.csv").exists() and "test accuracy" not in result.stdout
+    assert "not read, because of data.test: false" in bnbench("show", run.path).stdout
+    for metric in ("valid_accuracy", "test_accuracy"):
+        compared = bnbench("compare", "results", "--metric", metric)
+        assert compared.exit_code == 0 and "mistakes.csv" not in compared.stderr
+
+
+def test_a_run_that_should_have_read_the_test_images_and_did_not_is_damaged(tmp_path):
+    run = make_run(tmp_path, "a", 0, [0.9], test=0.8)
+    edit(run, test=None)
+    with pytest.raises(ResultsError, match="test metrics belong to"):
+        read_run(run)
+    split = {"train_images": 9, "valid_images": 9, "held_out": 9, "test_images": 0}
+    edit(run, split=split)
+    assert read_run(run).test is None
+    edit(run, test={"images": 9, "loss": 0.5, "accuracy": 0.9})
+    with pytest.raises(ResultsError, match=r"data\.test"):
+        read_run(run)
 
 
 def test_the_same_bytes_again(bnbench, tiny, tmp_path):

@@ -19,11 +19,14 @@ def read_wrong(arms: Iterable[Arm], notes: list[Note]) -> dict[Arm, Wrong]:
     """For each arm, the images that its complete runs get wrong.
 
     An arm is left out if a run's mistakes.csv is missing, or does not fit the run's accuracy. An arm is left out too
-    if its runs were judged on other numbers of images. One note names these arms and the first reason.
+    if its runs were judged on other numbers of images. One note names these arms and the first reason. Arms that
+    never read the test images are left out without a note.
     """
     found: dict[Arm, Wrong] = {}
     lost: list[tuple[Arm, str]] = []
     for arm in arms:
+        if not all(run.tested for run in arm.complete):
+            continue
         try:
             wrong = {run.seed: np.array(read_mistakes(run), dtype=np.intp) for run in arm.complete}
         except ResultsError as error:

@@ -62,7 +62,7 @@ def _show_run(folder: Path, form: str) -> None:
     except ResultsError as error:
         missing.append(str(error))
     try:
-        found = confusion([run]) if run.status == "complete" else None
+        found = confusion([run]) if run.status == "complete" and run.tested else None
     except ResultsError as error:
         missing.append(str(error))
     if form == "json":

@@ -1,10 +1,10 @@
 """The `data` part of a config: the images and their batches. No torch here; data/splits.py makes the batches."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bnbench.config.base import Strict, later, one_of
+from bnbench.config.base import Strict, key_error, later, one_of
 from bnbench.config.catalog import DATASETS
 
 TINY = 4  # a last batch is tiny if the others have more than this many times its images
@@ -34,6 +34,15 @@ class DataConfig(Strict):
         False,
         description="Leave a last batch out if it has fewer images than the others. Each epoch leaves out others.",
     )
+    test: bool = later(
+        True, description="Read the test images after the last epoch. `false` needs `valid`. See [Tuning](tuning.md)."
+    )
+
+    @model_validator(mode="after")
+    def _unread_test_images_need_others(self) -> Self:
+        if not self.test and self.valid is None:
+            raise key_error("test", "false needs held-out images to validate on; add data.valid")
+        return self
 
     def images(self) -> tuple[int, int]:
         """The numbers of training and validation images, before the limits."""

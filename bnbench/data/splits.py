@@ -101,12 +101,13 @@ def _shift_and_scale(images: Tensor, pixels: Pixels) -> tuple[float, float]:
 class Splits:
     """The images to train on, to validate on after every epoch, and to test on at the end.
 
-    `valid` holds the `held_out` last training images. If `held_out` is 0, it is the same object as `test`.
+    `valid` holds the `held_out` last training images. If `held_out` is 0, it is the same object as `test`. With
+    `data.test: false`, `test` is None: nothing can read the test images.
     """
 
     train: Split
     valid: Split
-    test: Split
+    test: Split | None
     held_out: int = 0
 
 
@@ -119,7 +120,7 @@ def load_splits(images: Normalized, config: DataConfig, device: torch.device) ->
         test = images.test.cut(0, config.valid_limit, device)
         return Splits(train, test, test)
     valid = images.train.cut(rest, rest + min(config.valid_limit or held_out, held_out), device)
-    return Splits(train, valid, images.test.cut(0, None, device), held_out)
+    return Splits(train, valid, images.test.cut(0, None, device) if config.test else None, held_out)
 
 
 def chunks(n: int, size: int) -> Iterator[slice]:

@@ -220,9 +220,9 @@ def _meaning(table: Table) -> Iterator[Limit]:
 
 def _on_images(table: Table, accuracy: float) -> str:
     """The error from having only one test set. More seeds do not reduce it."""
-    run = next(run for row in table.rows for run in row.arm.complete)
     on_test = table.question.metric == "test_accuracy" or not table.group.held_out
-    images = run.test_images if on_test else table.group.valid_images
+    tested = (run.test_images for row in table.rows for run in row.arm.complete if run.tested)
+    images = next(tested) if on_test else table.group.valid_images
     error = number(sampling_error(accuracy, images))
     return (
         f"Intervals are over seeds, on the same {images:,} {'test' if on_test else 'held-out'} images. On other images,"

@@ -66,6 +66,8 @@ def _metrics(run: Run) -> dict[str, str]:
     }
     if run.test:
         shown["test"] = f"loss {run.test.loss:.4f}, accuracy {100 * run.test.accuracy:.2f} %"
+    elif not run.tested:
+        shown["test"] = "not read, because of data.test: false"
     return shown
 
 

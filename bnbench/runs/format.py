@@ -90,8 +90,9 @@ class Run:
     epochs: int  # the number that the config asks for; a complete run has as many rows
     parameters: int
     rows: tuple[EpochRow, ...]
-    test: FinalTest | None  # only a complete run with held-out images has it
+    test: FinalTest | None  # only a complete run with held-out images that are not its test images has it
     provenance: dict[str, Any]
+    tested: bool = True  # False: data.test is false, so the run never reads the test images
 
     @property
     def test_images(self) -> int:
@@ -129,6 +130,7 @@ def read_run(folder: Path) -> Run:
             rows=_read_rows(folder),
             test=_read_test(about.get("test")),
             provenance=_checked(about.get("provenance", {}), dict),
+            tested=_checked(about["split"].get("test_images", 1), int) > 0,
         )
     except (KeyError, TypeError) as error:
         raise ResultsError(f"{folder / 'run.json'}: lacks or misstates {error}") from None
@@ -144,8 +146,9 @@ def read_run(folder: Path) -> Run:
         raise ResultsError(f"{folder}: has metrics and timing of {len(run.rows)} epochs, not of {run.epochs}")
     if run.status == "complete" and not all(0 <= loss <= DIVERGED_LOSS for loss in _losses(run)):
         raise ResultsError(f"{folder / 'metrics.csv'}: has a loss that a complete run cannot have")
-    if run.status == "complete" and (run.test is None) is (run.held_out > 0):
-        raise ResultsError(f"{folder / 'run.json'}: test metrics belong to runs with images held out, and only to them")
+    if run.status == "complete" and (run.test is None) is (run.held_out > 0 and run.tested):
+        what = "runs with images held out and data.test" if run.held_out else "runs with images held out"
+        raise ResultsError(f"{folder / 'run.json'}: test metrics belong to {what}, and only to them")
     if run.status in FINISHED and about.get("final") != final_metrics(run.rows[-1]):
         raise ResultsError(f"{folder / 'metrics.csv'}: ends with other metrics than run.json has")
     return run

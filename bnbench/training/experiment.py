@@ -184,6 +184,7 @@ def _about(model: nn.Module, data: Loaded, splits: Splits) -> dict[str, Any]:
             "valid_images": len(splits.valid),
             "valid_from": "train" if splits.held_out else "test",
             "held_out": splits.held_out,
+            **({} if splits.test else {"test_images": 0}),
         },
         "parameters": parameter_count(model),
     }
@@ -202,7 +203,12 @@ def _start(recording: Recording, model: nn.Module, splits: Splits) -> Network:
 
 
 def _judge(model: nn.Module, splits: Splits, eval_step: int) -> dict[str, Any]:
-    """The trained network's mistakes on the test images; with held-out images, also its test metrics."""
+    """The trained network's mistakes on the test images; with held-out images, also its test metrics.
+
+    Nothing where the run leaves the test images unread.
+    """
+    if splits.test is None:
+        return {}
     judged = evaluate(model, splits.test, eval_step)
     labels, predicted = splits.test.labels.tolist(), judged.predicted.tolist()
     mistakes = [(i, y, p) for i, (y, p) in enumerate(zip(labels, predicted, strict=True)) if y != p]
