@@ -59,7 +59,10 @@ def chosen(wrong: Wrong) -> list[int]:
 
 def tuned(wrong: Wrong) -> list[int]:
     """The value of each arm that the rule of `bnbench tune` chooses."""
-    results = [{(float(value),): dict(enumerate(1 - of.mean(axis=1))) for value, of in enumerate(arm)} for arm in wrong]
+    results: list[dict[tuple[float, ...], dict[int, float | None]]] = [
+        {(float(value),): dict(enumerate((1 - of.mean(axis=1)).tolist())) for value, of in enumerate(arm)}
+        for arm in wrong
+    ]
     return [int(choice.value[0]) for arm in results if (choice := choose(arm)).value]
 
 

@@ -78,7 +78,8 @@ def choose(results: Results, *, lower_is_better: bool = False, within: float = W
         sign * means[best],
         tuple(near),
         tuple(value for value in good if value not in near and _perhaps(good[best], good[value], within)),
-        *(tuple(_step(results, loss, best, axis, axes[axis], to) for axis in range(len(best))) for to in (-1, 1)),
+        tuple(_step(results, loss, best, axis, axes[axis], -1) for axis in range(len(best))),
+        tuple(_step(results, loss, best, axis, axes[axis], 1) for axis in range(len(best))),
         tuple(edge for axis, values in enumerate(axes) if (edge := _edge(axis, values, best[axis]))),
     )
 
