@@ -13,7 +13,7 @@ import torch
 from test_verify_mutants import MUTANTS
 
 from bnbench import norms
-from bnbench.check import child
+from bnbench.check import child, load
 from bnbench.check.words import SENTENCES
 
 EXAMPLES = Path(__file__).parent / "check_examples"
@@ -184,7 +184,7 @@ BAD = {
     "exit": ("import sys\nsys.exit(0)\n", 2, "my_norm.py:2: cannot be imported: SystemExit"),
     "no norm": ("x = 3\n", 2, "defines no norm"),
     "two norms": (HEAD + (LAYER + LAYER.replace("Norm(", "Other(")).format(body=GOOD), 2, "choose one, as in my_norm"),
-    "another signature": ("def bn(x, eps, gamma):\n    return x\n", 2, "def batch_norm_1d(x, gamma, beta, is_training"),
+    "another signature": ("def bn(x, eps, gamma):\n    return x\n", 2, "return bn(x, eps=..., gamma=gamma) and check"),
     "raises": (HEAD + LAYER.format(body="raise KeyError('a\\nb')"), 1, "my_norm.py:9: KeyError"),
     "raises in evaluation": (
         HEAD + LAYER.format(body=f"assert self.training; {GOOD}"), 1, "in evaluation, my_norm.py:9: AssertionError"),
@@ -216,6 +216,22 @@ def test_bad_files_end_in_a_sentence_of_the_command(case, bnbench, tmp_path):
 @pytest.mark.parametrize("case", ["no import", "another signature", "a loop at import"])
 def test_and_in_one_process(case, bnbench, here, tmp_path):
     test_bad_files_end_in_a_sentence_of_the_command(case, bnbench, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "end"),
+    [("x", ""), ("x, bias, weight", " * weight + bias"), ("x, eps", "")],
+    ids=["of x alone", "in another order", "with another parameter"],
+)
+def test_the_function_that_a_message_proposes_is_right_where_this_one_is(parameters, end, tmp_path):
+    path = tmp_path / "my_norm.py"
+    text = f"def bn({parameters}):\n    return (x - x.mean(0)) / (x.var(0, correction=0) + 1e-5).sqrt(){end}\n"
+    path.write_text(text)
+    with pytest.raises(load.CannotLoad) as said:
+        load.load(path.resolve(), None)
+    proposed, name = re.search(r"add (def .*) and check my_norm.py:(\w+)$", str(said.value)).groups()
+    path.write_text(f"{text}{proposed}\n")
+    assert child._check(path.resolve(), name, "batch", 60.0)["right"]
 
 
 @pytest.mark.parametrize("case", [case for case in BAD if "loop" not in case and case != "ends the process"])

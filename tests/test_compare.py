@@ -190,9 +190,10 @@ def test_the_same_run_twice_counts_once_and_is_named(bnbench, tmp_path):
     make_run(tmp_path / "r/y", "a", 0, [0.6])
     result = bnbench("compare", tmp_path / "r", tmp_path / "r/x", "--format", "csv")
     assert rows_of(result.stdout)[0]["seeds"] == "1"
-    assert result.stderr.count("left out, another, of its seed, as") == 1 and "r/y/a/seed-0" in result.stderr
+    assert result.stderr.count("two runs of a seed 0 differ: ") == 1
+    assert "r/x/a/seed-0 counts, " in result.stderr and "r/y/a/seed-0 is left out" in result.stderr
     make_run(tmp_path / "r/z", "a", 0, [0.5])
-    assert "the same run, to the last digit, as" in bnbench("compare", tmp_path / "r").stderr
+    assert "two runs of a seed 0 are the same to the last digit: " in bnbench("compare", tmp_path / "r").stderr
 
 
 def test_diverged_and_unfinished_runs_are_in_no_mean_and_named(bnbench, results):

@@ -340,3 +340,12 @@ def test_every_default_is_written_out():
         "weight_decay": 0.0,
         "weight_decay_on": "all",
     }
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("BatchNorm2d", "batch"), ("batch_norm", "batch"), ("LayerNorm", "layer"), ("rms_norm", "rms"), ("bacth", "batch"),
+     ("norm", None)],
+)  # fmt: skip
+def test_a_norm_is_known_as_other_libraries_spell_it(word, meant):
+    assert closest(word, ["batch", "batch_renorm", "layer", "rms"]) == meant

@@ -161,8 +161,9 @@ def _by_arm(runs: Iterable[Run], notes: list[Note]) -> dict[tuple[Group, str, st
         if _rank(run) < _rank(first):
             seeds[run.seed], first, run = run, run, first
         if run.status in FINISHED:
-            same = "the same run, to the last digit," if _metrics(first) == _metrics(run) else "another, of its seed,"
-            notes.append(Note(Kind.LEFT_OUT, f"left out, {same} as {first.path}: {run.path}"))
+            are = "are the same to the last digit" if _metrics(first) == _metrics(run) else "differ"
+            which = f"{first.path} counts, {run.path} is left out"
+            notes.append(Note(Kind.LEFT_OUT, f"two runs of {run.name} seed {run.seed} {are}: {which}"))
     return {key: list(seeds.values()) for key, seeds in arms.items()}
 
 

@@ -27,7 +27,7 @@ def check(target: str, against: str = "batch", seconds: float = SECONDS) -> dict
     """
     file, name = _split(target)
     if not file.is_file():
-        raise ConfigError(f"{file}: there is no such file")
+        raise ConfigError(f"{file}: is a folder; name a file in it" if file.is_dir() else f"{file}: no such file")
     found = _in_a_process(file, name, against, seconds)
     if isinstance(found, int):
         raise CheckFailed(f"{target}: ended the process that checked it (exit code {found})")

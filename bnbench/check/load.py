@@ -122,13 +122,17 @@ def _form_of(function: Callable[..., Any]) -> Form | None:
 
 def _adapter(function: Callable[..., Any], path: Path) -> str:
     """A sentence with the function that would make this one fit."""
-    given = {"x": "x", "gamma": "gamma", "beta": "beta", "training": "is_training", "mean": "moving_mean",
-             "var": "moving_var"}  # fmt: skip
-    arguments = [given.get(role(name) or "", f"{name}=...") for name in required(function)]
-    line = function.__code__.co_firstlineno
+    given = {"gamma": "gamma", "beta": "beta", "training": "is_training", "mean": "moving_mean", "var": "moving_var"}
+    first, *others = required(function) or ["x"]
+    roles = {role(name) for name in (first, *others)}
+    call = ", ".join(["x", *(f"{name}={given.get(role(name) or '', '...')}" for name in others)])
+    call = f"{function.__name__}({call})"
+    if not roles & {"gamma", "beta"}:
+        call = f"gamma * {call} + beta"
+    name, parameters = "simple_batch_norm_1d", "x, gamma, beta"
+    if roles & {"training", "mean", "var"}:
+        name, parameters = "batch_norm_1d", f"{parameters}, is_training, moving_mean, moving_var"
     return (
-        f"{path.name}:{line}: {function.__name__} has another signature than the two documents' functions; add"
-        " def batch_norm_1d(x, gamma, beta, is_training, moving_mean, moving_var):"
-        f" return {function.__name__}({', '.join(arguments)})"
-        f" and check {path.name}:batch_norm_1d"
+        f"{path.name}:{function.__code__.co_firstlineno}: {function.__name__} has another signature than the functions"
+        f" that can be checked; add def {name}({parameters}): return {call} and check {path.name}:{name}"
     )

@@ -108,7 +108,13 @@ def explain(problem: Any, data: Any) -> str:
 
 
 def closest(word: str, words: list[str], cutoff: float = 0.6) -> str | None:
-    """The most similar of `words`, or None. `cutoff` is the least similarity, from 0 to 1 (see difflib)."""
+    """The most similar of `words`, or None. `cutoff` is the least similarity, from 0 to 1 (see difflib).
+
+    A name of a norm is also known as other libraries spell it: BatchNorm2d and batch_norm are batch.
+    """
+    plain = re.sub(r"_?norm(alization)?(_?[123]d)?$", "", word.lower())
+    if plain in words:
+        return plain
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
 
 

@@ -69,7 +69,7 @@ def within(seconds: float, ask: Callable[[], T]) -> T:
 
 @contextmanager
 def client_of(address: str) -> Iterator[Any]:
-    """A client of the scheduler, with at least one worker, of the same versions as here."""
+    """A client of the scheduler. It has at least one worker, and the versions of this machine."""
     advice = "Start one: dask scheduler, and on each machine: dask worker"
     match = re.fullmatch(r"tcp://(?:\[([0-9a-fA-F:]+)\]|([\w.-]+)):(\d{1,5})", address)
     if match is None:

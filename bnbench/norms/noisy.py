@@ -34,7 +34,7 @@ def noise(
 class NoisyBatchNorm(BatchNorm):
     """Batch normalization with noise after it in training.
 
-    Training:    y = s · batch_norm(x) + m          s and m as in `noise`, drawn anew in every step
+    Training:    y = s · batch_norm(x) + m          s and m as in `noise`, new in every step
     Evaluation:  y = γ (x - μ) / √(σ² + ε) + β      batch norm's, without noise (the paper does not say)
     The running statistics are batch norm's.
 

@@ -17,7 +17,7 @@ def shorter_runs(out: Path, configs: Sequence[Config]) -> dict[Key, Run]:
     """The longest complete run below `out` that is shorter than its config, for each of `configs` that has one.
 
     Each config has one seed. A run with a schedule has another rate at each step than a longer one, so none of
-    its runs is continued. Runs that cannot be continued come only where no other is there.
+    its runs is continued. A run that cannot be continued is given only if there is no better one.
     """
     wanted = {key(config): config for config in configs if config.train.schedule is None}
     seeds = {config.seed for config in wanted.values()}

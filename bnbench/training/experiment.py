@@ -39,32 +39,6 @@ class StartsDiffer(ValueError):
 START_IMAGES = 500  # for data-dependent initialization, as in the published experiments
 
 
-def run(
-    config: Config,
-    data: Loaded,
-    out: Path,
-    *,
-    report: Report,
-    force: bool = False,
-    shorter: Path | None = None,
-    engine: MakeEngine = Eager,
-    probes: Sequence[Probe] = (),
-) -> str:
-    """Train `config`, which has one seed, into its folder below `out`; return "complete" or "diverged".
-
-    If the folder has an interrupted run, training resumes after its last finished epoch; `force` replaces it
-    instead. Else the run continues the complete, shorter run in the folder `shorter`, if it can. The caller must
-    hold the folder's lock. Raises RunError where the run fails. The folder then records the failure and keeps the
-    finished epochs.
-    """
-    (recording,) = train_together(
-        [config], data, out, reports=[report], force=force, shorter=[shorter], engine=engine, probes=probes
-    )
-    if recording.error is not None:
-        raise recording.error
-    return recording.status
-
-
 def train_together(
     configs: Sequence[Config],
     data: Loaded,

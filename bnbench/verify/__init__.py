@@ -3,13 +3,13 @@
 verify(["batch"]) → one Row a check and dtype. Needs no data; a few seconds for one norm.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
 from bnbench import norms
+from bnbench.config.problems import closest
 from bnbench.errors import ConfigError
 from bnbench.verify import checks, edges, half, identities, later, processes, published, standardized, weights, worked
 from bnbench.verify.rows import FLOAT32, FLOAT64, NAMES, TOLERANCE, Errors, Row
@@ -56,8 +56,8 @@ def choose(wanted: Sequence[str]) -> list[str]:
         if name in without_reference():
             problems.append(f"{name} has no reference to be held against; give it one in bnbench/verify/subjects.py")
         elif name not in names():
-            close = difflib.get_close_matches(name, names(), n=1)
-            problems.append(f"there is no norm called {name!r}{f'; did you mean {close[0]}?' if close else ''}")
+            close = closest(name, names())
+            problems.append(f"there is no norm called {name!r}{f'; did you mean {close}?' if close else ''}")
     if problems:
         raise ConfigError("\n".join([*problems, f"the norms are {', '.join(names())}"]))
     return list(dict.fromkeys(wanted)) or names()

@@ -163,7 +163,7 @@ def evaluates_without_noise(dtype: torch.dtype) -> Errors:
 
 
 def noise_is_applied(dtype: torch.dtype) -> Errors:
-    """Training gives s · batch_norm(x) + m with the noise of its seed and step, drawn anew in every step."""
+    """Training gives s · batch_norm(x) + m with the noise of its seed and step, new in every step."""
     errors = Errors()
     for shape in ((8, 6), (4, 6, 5, 5)):
         layer, quiet = build("noisy_batch", Case(shape), dtype), build("batch", Case(shape), dtype)
