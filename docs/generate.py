@@ -282,7 +282,7 @@ def number(value: float) -> str:
 def kind(schema: dict[str, Any]) -> str:
     """The values that a key takes, from its JSON schema."""
     if "anyOf" in schema:
-        return " or ".join(kind(part) for part in schema["anyOf"])
+        return " or ".join(dict.fromkeys(kind(part) for part in schema["anyOf"]))
     if "const" in schema:
         return code(schema["const"])
     if "enum" in schema:

@@ -10,6 +10,7 @@ from bnbench.config.experiment import NAME, Config, parse_seeds
 from bnbench.config.load import load_config, load_configs
 from bnbench.config.models import MODELS
 from bnbench.config.norms import NORMS
+from bnbench.config.problems import closest
 from bnbench.errors import ConfigError
 
 NORM_TYPES = ", ".join(NORMS)

@@ -278,6 +278,8 @@ CANNOT_BE_LOADED = {
     "NORMS = {}": r"own.py:1: NORMS must map types to nn.Module classes",
     "from torch import nn\nNORMS = {'My-Norm': nn.Identity}": r"own.py:2: 'My-Norm' is not a norm's name",
     "from torch import nn\nclass Mine(nn.Module): pass": r"Mine must take num_features and spatial",
+    layer().replace("spatial,", "eps=1e-5,"): r"own.py:5: Mine takes eps where spatial, a tuple, is given; write",
+    layer().replace("spatial,", "eps: float,"): r"own.py:5: Mine takes eps where spatial, a tuple, is given; write",
     layer(parameters="*, a=1.0"): r"own.py:5: Mine: option a has no type; write it as in eps: float = 1e-5",
     layer(parameters="**options"): r"own.py:5: Mine takes \*\*options; name each option",
     layer(parameters="*, a: torch.Tensor = None"): r"own.py:5: Mine: option a has a type that no config has",
@@ -440,18 +442,21 @@ def test_new_refuses(bnbench, tmp_path, name, problem):
 def test_the_contract_names_what_is_broken(bnbench, own):
     path = own(layer("return x - x.mean(0) + x.detach()"))
     result = bnbench("norms", "test", path)
-    assert result.exit_code == 1 and "2 of the promises are not kept" in result.stderr
+    assert result.exit_code == 1 and "not every promise is kept" in result.stderr
     assert result.stdout.count("FAILED") == 2 and "depends on the others of its batch" in result.stdout
     result = bnbench("norms", "test", path, "--set", "b=1")
     assert result.exit_code == 2 and "own.py: norm mine: b: the norm has no such option" in result.stderr
     result = bnbench("norms", "test", own(layer(parameters="*, a: int")))
     assert result.exit_code == 2 and "a: is required and missing; give it by --set" in result.stderr
+    result = bnbench("norms", "test", own(layer("return x / y")))
+    assert result.exit_code == 1 and "not every promise is kept" in result.stderr
+    assert result.stdout.count("NameError") == 2 and result.stdout.count("the next promises: the same error") == 2
 
 
 def test_the_contract_waits_once_for_a_loop(bnbench, own, monkeypatch):
     monkeypatch.setattr("bnbench.plugins.probe.SECONDS", 0.3)
     result = bnbench("norms", "test", own(layer("while True: pass")))
-    assert result.exit_code == 1 and "1 of the promises are not kept" in result.stderr
+    assert result.exit_code == 1 and "not every promise is kept" in result.stderr
     assert "own.py:11: Mine takes longer than 0.3 s" in result.stdout and len(result.stdout.splitlines()) == 1
 
 
@@ -549,8 +554,8 @@ def test_it_stays_where_mnist5k_stands_in_for_mnist(tiny, own):
 
 
 def test_the_commands_of_the_documentation_work(bnbench, tmp_path):
-    """From the template to the comparison, as docs/norms.md has it, with fewer seeds."""
-    section = (REPOSITORY / "docs" / "norms.md").read_text().partition("## Norms of your own\n")[2]
+    """From the template to the comparison, as docs/own-norms.md has it, with fewer seeds."""
+    section = (REPOSITORY / "docs" / "own-norms.md").read_text()
     commands = section.partition("```sh\n")[2].partition("```")[0].strip().split("\n")
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     assert len(commands) == 5

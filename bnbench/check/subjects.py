@@ -180,7 +180,7 @@ def _number(layer: nn.Module, cls: Callable[..., Any], names: tuple[str, ...]) -
 
 
 class Function(Subject):
-    """A function with the signature of one of the documents' three."""
+    """A function with one of the three signatures that can be checked (see load.Form)."""
 
     def __init__(
         self, function: Callable[..., Any], form: Form, shape: tuple[int, ...], dtype: torch.dtype, style: str

@@ -27,6 +27,7 @@ def held(path: Path, settings: dict[str, Any]) -> Iterator[tuple[bool, str]]:
     for norm in configs:
         refused = []
         for kind, shape in SHAPES.items():
+            last = ""
             for promise in PROMISES:
                 words = " ".join(str(promise.__doc__).split()).rstrip(".")
                 try:
@@ -39,6 +40,10 @@ def held(path: Path, settings: dict[str, Any]) -> Iterator[tuple[bool, str]]:
                     yield False, f"FAILED   {norm.type}, {kind}: {words}: {error}"
                     return
                 except CheckFailed as error:
+                    if str(error) == last:
+                        yield False, f"FAILED   {norm.type}, {kind}: the next promises: the same error"
+                        break
+                    last = str(error)
                     yield False, f"FAILED   {norm.type}, {kind}: {words}: {error}"
                 else:
                     yield True, f"kept     {norm.type}, {kind}: {words}"

@@ -90,6 +90,12 @@ def _options(source: Source, build: Builder) -> type[OwnNormConfig]:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if len(parameters) < 2 or any(parameter.kind not in positional for parameter in parameters[:2]):
         raise ConfigError(f"{where} must take num_features and spatial, as in (self, num_features, spatial=(), *, ...)")
+    second = parameters[1]
+    if hints.get(second.name) in SCALARS or isinstance(second.default, bool | int | float | str):
+        raise ConfigError(
+            f"{where} takes {second.name} where spatial, a tuple, is given; write"
+            f" (self, num_features, spatial=(), *, {second.name}, ...)"
+        )
     fields: dict[str, Any] = {}
     for option in parameters[2:]:
         if option.name != "generator":

@@ -27,35 +27,48 @@ EVAL_STEP = 250
 
 
 class _Totals:
-    """Collects the logits and losses of batches. Nothing is read from them until the end, so that no batch waits."""
+    """Collects the logits and losses of batches. Nothing is read from them until the end, so that no batch waits.
 
-    def __init__(self) -> None:
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
-        self._losses: list[Tensor] = []
+    They are copied to memory that is taken once, for all `images` and `batches`. Small tensors that stay would lie
+    between the large ones of a step, and the process would grow by the size of these with every step.
+    """
+
+    def __init__(self, images: int, batches: int) -> None:
+        self._images, self._batches = images, batches
+        self._sizes: list[int] = []
+        self._end = 0
+        self._given = False  # whether the batches come with their losses
 
     def add(self, logits: Tensor, labels: Tensor, mean_loss: Tensor | None = None) -> None:
         """Add a batch: `logits` (N, classes), `labels` (N,) and `mean_loss` (), without graphs."""
-        self._logits.append(logits)
-        self._labels.append(labels)
+        if not self._sizes:
+            self._logits = logits.new_empty((self._images, logits.shape[1]))
+            self._labels = labels.new_empty(self._images)
+            self._given = mean_loss is not None
+            self._losses = (logits if mean_loss is None else mean_loss).new_empty(self._batches)
+        start, self._end = self._end, self._end + len(labels)
+        self._logits[start : self._end] = logits
+        self._labels[start : self._end] = labels
         if mean_loss is not None:
-            self._losses.append(mean_loss)
+            self._losses[len(self._sizes)] = mean_loss
+        self._sizes.append(len(labels))
 
     def losses(self) -> Tensor:
         """The mean loss of each batch."""
-        if len(self._losses) < len(self._logits):
+        if not self._given:
             # Cross-entropy in its two parts. The first treats every image alone, so it takes all images at once.
-            logs = torch.split(F.log_softmax(torch.cat(self._logits), 1), [len(labels) for labels in self._labels])
-            self._losses = [F.nll_loss(log, labels) for log, labels in zip(logs, self._labels, strict=True)]
-        return torch.stack(self._losses).cpu()
+            logs = torch.split(F.log_softmax(self._logits[: self._end], 1), self._sizes)
+            labels = torch.split(self._labels[: self._end], self._sizes)
+            self._losses = torch.stack([F.nll_loss(*own) for own in zip(logs, labels, strict=True)])
+            self._given = True
+        return self._losses[: len(self._sizes)].cpu()
 
     def loss(self) -> float:
         """The mean over images of their losses. The sum has 64 bits and the order of the batches."""
-        sizes = [len(labels) for labels in self._labels]
         losses, total = self.losses(), 0.0
-        for loss in (losses * torch.tensor(sizes, dtype=losses.dtype)).tolist():
+        for loss in (losses * torch.tensor(self._sizes, dtype=losses.dtype)).tolist():
             total += loss  # not sum(), which rounds differently since Python 3.12
-        return total / sum(sizes)
+        return total / sum(self._sizes)
 
     def worst(self) -> float:
         """The largest mean loss of a batch; NaN if any was."""
@@ -63,12 +76,11 @@ class _Totals:
 
     def predicted(self) -> Tensor:
         """The class predicted for each image, (N,) int64."""
-        return torch.cat(self._logits).argmax(1)
+        return self._logits[: self._end].argmax(1)
 
     def accuracy(self) -> float:
         """Correct / total."""
-        labels = torch.cat(self._labels)
-        return int((self.predicted() == labels).sum()) / len(labels)
+        return int((self.predicted() == self._labels[: self._end]).sum()) / self._end
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,7 @@ def _train_epoch(
     """Train each network on its own `orders`, the indices of its batches; return its totals over the batches."""
     for network in networks:
         network.model.train()
-    totals = [_Totals() for _ in networks]
+    totals = [_Totals(sum(map(len, own)), len(own)) for own in orders]
     step = (epoch - 1) * len(orders[0])  # the number of updates so far
     for indices in zip(*orders, strict=True):
         batch = _select(split, torch.stack(indices))
@@ -196,8 +208,9 @@ def evaluate(model: nn.Module, split: Split, step: int = EVAL_STEP) -> Evaluatio
     matrix product of few rows may round differently.
     """
     model.eval()
-    totals = _Totals()
-    for chunk in chunks(len(split), EVAL_BATCH):
+    large = list(chunks(len(split), EVAL_BATCH))
+    totals = _Totals(len(split), len(large))
+    for chunk in large:
         images, labels = split.images[chunk], split.labels[chunk]
         parts = chunks(len(images), step if len(images) == EVAL_BATCH else len(images))
         logits = torch.cat([model(images[part]) for part in parts])
