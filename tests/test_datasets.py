@@ -1,5 +1,6 @@
 """Datasets are downloaded once from a real (loopback) server and verified; damaged ones are never used."""
 
+import contextlib
 import errno
 import gzip
 import hashlib
@@ -15,11 +16,8 @@ import torch
 import torchvision.datasets
 
 from bnbench.config.catalog import DATASETS, DatasetRow
-from bnbench.data import datasets
+from bnbench.data import datasets, download
 from bnbench.errors import DataError, DataMissing
-
-# torchvision drops a refused download's response without closing it.
-pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
 FULL = {"train_images": (60_000, 28, 28), "test_images": (10_000, 28, 28)}
 
@@ -30,9 +28,9 @@ def idx(tensor):
     return gzip.compress(header + tensor.numpy().tobytes(), mtime=0)
 
 
-def originals():
+def originals(seed=0):
     """Four small files with MNIST's format and names."""
-    stream = torch.Generator().manual_seed(0)
+    stream = torch.Generator().manual_seed(seed)
 
     def random(*shape, high):
         return torch.randint(0, high, shape, generator=stream).to(torch.uint8)
@@ -55,10 +53,11 @@ class Server:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 name = self.path.lstrip("/")
-                if self.headers.get("Method") != "HEAD":  # torchvision first looks for redirects
-                    outer.asked.append(name)
+                outer.asked.append(name)
                 if name not in outer.files:
                     return self.send_error(404)
+                if callable(outer.files[name]):
+                    return outer.files[name](self)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(outer.files[name])))
                 self.end_headers()
@@ -111,14 +110,108 @@ def test_the_command_downloads(bnbench, tmp_path, mirror):
     assert "mnist          ready: 20 training" in bnbench("data", "status", "--data-dir", tmp_path / "d").stdout
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1] + b"x", lambda b: b[:-5]], ids=["altered", "truncated"])
-def test_a_download_that_is_damaged_is_refused(bnbench, tmp_path, mirror, damage):
+def connection_lost(request):
+    request.send_response(200)
+    request.send_header("Content-Length", "1000")
+    request.end_headers()
+    request.wfile.write(b"12345")
+
+
+WRONG_BYTES = {
+    "altered": (lambda b: b[:-1] + b"x", r"127\.0\.0\.1:\d+ sent [\d,]+ bytes with another MD5"),
+    "truncated": (lambda b: b[:-5], r"127\.0\.0\.1:\d+ sent [\d,]+ bytes with another MD5"),
+    "empty": (lambda b: b"", r"127\.0\.0\.1:\d+ sent 0 bytes with another MD5"),
+    "portal": (lambda b: b"\n<!DOCTYPE html><title>Log in</title>", r"127\.0\.0\.1:\d+ sent a web page"),
+    "lost": (lambda b: connection_lost, r"the connection ended after 5 of 1,000 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_BYTES)
+def test_wrong_bytes_cannot_be_had_and_are_not_kept(tmp_path, mirror, kind):
+    """HTTP 200 with another body: as without a network, so `bnbench run` may fall back."""
+    damage, reason = WRONG_BYTES[kind]
     name = "train-labels-idx1-ubyte.gz"
     mirror.files[name] = damage(mirror.files[name])
-    result = bnbench("data", "fetch", "mnist", "--data-dir", tmp_path / "d")
-    assert result.exit_code == 4
-    assert name in result.stderr and "damaged in the download" in result.stderr
-    assert not list(tmp_path.rglob("mnist.pt"))
+    with pytest.raises(DataMissing, match=rf"cannot be downloaded \({name}: {reason}"):
+        datasets.load("mnist", tmp_path / "d")
+    assert not (tmp_path / "d").exists()
+
+
+def test_behind_a_portal_a_run_falls_back_and_fetch_exits_with_4(bnbench, tmp_path, mirror, tiny, data_folder):
+    (tmp_path / "d").mkdir()
+    shutil.copy(data_folder / "mnist5k.pt", tmp_path / "d")
+    for name in mirror.files:
+        mirror.files[name] = b"<html>Log in</html>"
+    fetched = bnbench("data", "fetch", "mnist", "--data-dir", tmp_path / "d")
+    assert fetched.exit_code == 4 and "sent a web page" in fetched.stderr
+    arguments = ("run", tiny, "--set", "data.dataset=mnist", "--data-dir", tmp_path / "d", "--out", "r")
+    result = bnbench(*arguments)
+    assert result.exit_code == 0 and "training on mnist5k instead" in result.stderr
+    assert bnbench(*arguments, "--no-fallback").exit_code == 4
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["mnist5k.pt"]
+
+
+@pytest.mark.parametrize("part", ["body", "headers"])
+def test_a_download_that_drips_has_a_limit_on_the_whole(tmp_path, mirror, monkeypatch, part):
+    """Each read is quick, so a limit on reads alone would never end it."""
+    over = threading.Event()
+
+    def drip(request):
+        if part == "body":
+            request.send_response(200)
+            request.send_header("Content-Length", "1000")
+            request.end_headers()
+        while not over.wait(0.02):
+            request.wfile.write(b"H")
+            request.wfile.flush()
+
+    monkeypatch.setattr(download, "SECONDS", 0.3)
+    mirror.files["t10k-images-idx3-ubyte.gz"] = drip
+    with pytest.raises(DataMissing, match=r"t10k-images-idx3-ubyte\.gz: too slow: \d+ bytes of it when 0 s were over"):
+        datasets.load("mnist", tmp_path)
+    over.set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_body_without_end_has_a_limit(tmp_path, mirror, monkeypatch):
+    monkeypatch.setattr(download, "MAX_BYTES", 100)
+    with pytest.raises(DataMissing, match="sent more than 100 bytes"):
+        datasets.load("mnist", tmp_path)
+
+
+def test_the_next_mirror_is_asked(tmp_path, mirror, monkeypatch):
+    """The first has no server, the second a portal; at the third, https does not work, but http does."""
+    portal = Server(dict.fromkeys(mirror.files, b"<html>"))
+    urls = ["http://127.0.0.1:9/", portal.url, mirror.url.replace("http:", "https:")]
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", urls)
+    datasets.load("mnist", tmp_path)
+    assert sorted(portal.asked) == sorted(mirror.files)
+    portal.server.shutdown()
+    portal.server.server_close()
+
+
+def test_a_download_shows_its_bytes(tmp_path, mirror):
+    shown = {}
+
+    @contextlib.contextmanager
+    def show(label):
+        shown[label] = []
+        yield lambda *bytes_: shown[label].append(bytes_)
+
+    datasets.load("mnist", tmp_path, show=show)
+    assert list(shown) == [f"downloading mnist, file {number} of 4" for number in (1, 2, 3, 4)]
+    sizes = [len(contents) for contents in mirror.files.values()]
+    assert [seen[-1] for seen in shown.values()] == [(size, size) for size in sizes]
+
+
+def test_a_download_has_a_bar_in_a_terminal_and_one_line_elsewhere(bnbench, tmp_path, mirror, monkeypatch):
+    piped = bnbench("data", "fetch", "--data-dir", tmp_path / "a")
+    assert piped.stderr == "downloading mnist …\n"
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = bnbench("data", "fetch", "--data-dir", tmp_path / "b").stderr
+    assert "downloading mnist, file 4 of 4" in shown and "kB" in shown
 
 
 @pytest.mark.parametrize("missing", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
@@ -197,19 +290,6 @@ def test_a_pipe_for_a_cache_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "mnist5k.pt")
     with pytest.raises(DataError, match="damaged"):
         datasets.load("mnist5k", tmp_path)
-
-
-def test_a_full_disk_is_not_called_a_missing_network(tmp_path, mirror, monkeypatch):
-    """So a run does not fall back to other data."""
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    put_originals(tmp_path, mirror.files)
-    monkeypatch.setattr(torchvision.datasets.MNIST, "download", full)
-    with pytest.raises(DataError, match=r"cannot be unpacked.*No space left") as error:
-        datasets.load("mnist", tmp_path)
-    assert not isinstance(error.value, DataMissing)
 
 
 @pytest.mark.parametrize("contents", [b"", b"PK", b"not a tensor file" * 100])

@@ -161,7 +161,7 @@ def prepared(monkeypatch, mnist5k, tmp_path):
     from bnbench.data import datasets
     from bnbench.launch.prepare import prepare
 
-    def load(name, folder, *, say):
+    def load(name, folder, *, say, show):
         if name == "mnist":
             raise DataMissing("mnist is not here")
         return mnist5k, "5"

@@ -62,13 +62,15 @@ def fetch(
       bnbench data fetch fashion_mnist
     """
     with stop_at_once():
-        from bnbench.console import clean, say
+        from bnbench.console import clean
         from bnbench.data import datasets
+        from bnbench.launch.progress import Progress
 
     if dataset not in datasets.names():
         raise ConfigError(f"there is no dataset called {dataset!r}; the datasets are {', '.join(datasets.names())}")
     folder = datasets.data_dir(data_dir)
-    datasets.load(dataset, folder, say=say)
+    with Progress() as progress:
+        datasets.load(dataset, folder, say=progress.say, show=progress.download)
     if not datasets.cache_file(dataset, folder).exists():
         raise RunError(f"{dataset} could not be kept in {folder}; make room there, or choose another --data-dir")
     typer.echo(clean(f"{dataset} in {folder}: {datasets.describe(dataset, folder)}"))

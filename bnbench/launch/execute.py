@@ -84,7 +84,7 @@ def execute(
                 with stop_at_once():
                     from bnbench.launch.prepare import prepare
 
-                prepared = prepare(configs, data_folder, progress.say)
+                prepared = prepare(configs, data_folder, progress.say, progress.download)
                 configs = [ready.config for ready in prepared]
                 runs = plan(configs, out, force=force)
                 sentences = moved(configs, runs)

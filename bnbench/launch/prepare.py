@@ -11,6 +11,7 @@ from bnbench.config.catalog import DATASETS
 from bnbench.config.experiment import Config
 from bnbench.data import datasets
 from bnbench.data.datasets import Dataset
+from bnbench.data.download import Show, show_nothing
 from bnbench.data.splits import Pixels, normalize
 from bnbench.errors import ConfigError, DataMissing
 from bnbench.launch.plan import CI_ASKS, asks_in_ci
@@ -28,8 +29,10 @@ class Prepared:
     sha256: str
 
 
-def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prepared]:
+def prepare(configs: Sequence[Config], data_folder: Path, say: Say, show: Show = show_nothing) -> list[Prepared]:
     """Each config with its dataset. If mnist cannot be loaded, mnist5k replaces it, and `say` gets a warning.
+
+    `show` shows a download.
 
     Raises DataError where a dataset is damaged, DataMissing where it cannot be loaded and has no fallback, and
     ConfigError where a config does not fit the fallback.
@@ -38,7 +41,7 @@ def prepare(configs: Sequence[Config], data_folder: Path, say: Say) -> list[Prep
     @cache  # load each dataset once
     def find(name: str) -> tuple[Dataset, str] | DataMissing:
         try:
-            return datasets.load(name, data_folder, say=say)
+            return datasets.load(name, data_folder, say=say, show=show)
         except DataMissing as missing:
             return missing
 

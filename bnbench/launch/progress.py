@@ -1,6 +1,7 @@
 """Shows runs to people: live bars in a terminal, elsewhere a line for each epoch; then a line for each run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -56,6 +57,19 @@ class Progress:
     def say(self, message: str) -> None:
         """A message that stays on the screen. It is shown even when quiet, because it affects what the numbers mean."""
         self.console.print(clean(message))
+
+    @contextmanager
+    def download(self, label: str) -> Iterator[Callable[[int, int | None], None]]:
+        """Show the download of a file. Call what this gives with the bytes so far and, where known, in total."""
+        bar = self._bars.add_task(label, total=None, latest="kB")
+
+        def update(done: int, total: int | None) -> None:
+            self._bars.update(bar, completed=done // 1_000, total=None if total is None else -(-total // 1_000))
+
+        try:
+            yield update
+        finally:
+            self._bars.remove_task(bar)
 
     def begin(self, runs: Sequence[tuple[str, int]], there: set[int]) -> None:
         """Set the runs of the command, each with its label and its epochs. Those in `there` are already finished."""
