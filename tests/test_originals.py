@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,3 +184,12 @@ def test_mnists_unpacked_md5s_are_those_of_the_files(mnist_dir, monkeypatch):
     monkeypatch.undo()
     raw = mnist_dir / "MNIST" / "raw"
     assert DATASETS["mnist"].unpacked == tuple(md5(gzip.decompress((raw / name).read_bytes())) for name in NAMES)
+
+
+def test_a_folder_without_originals_needs_no_torch(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from bnbench.data import datasets;"
+        f"print(datasets.is_here('mnist', Path({str(tmp_path)!r})), 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False False"

@@ -44,7 +44,7 @@ DATASETS = {
         60_000,
         10_000,
         torchvision="FashionMNIST",
-        unpacked=(
+        unpacked=(  # as others publish them; our tests have no such file
             "f4a8712d7a061bf5bd6d2ca38dc4d50a",
             "9018921c3c673c538a1fc5bad174d6f9",
             "8181f5470baa50b63fa0f6fddb340f0a",
