@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("revision", help="a commit of this repository")
     revision = parser.parse_args().revision
     idle.watch()
-    configs = sorted(str(path.relative_to(HERE)) for path in (HERE / "configs").rglob("*.yaml"))
+    configs = sorted(
+        str(path.relative_to(HERE)) for path in (HERE / "configs").rglob("*.yaml") if path.parent.name != "studies"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         other = Path(scratch) / "other"
         subprocess.run(

@@ -37,6 +37,7 @@ from bnbench.report import plots
 from bnbench.report.columns import ARM, BASELINE, available
 from bnbench.report.tables import print_tables
 from bnbench.runs import format as runs
+from bnbench.studies.schema import MEASURES, Claim, Study, Tuning
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -328,6 +329,20 @@ def config() -> Iterator[str]:
         yield from table(KEY_HEADINGS, keys(optimizer, "train.optimizer.", KEYS, ["type"]))
 
 
+def study_keys() -> Iterator[str]:
+    for heading, model in (("A study", Study), ("A claim", Claim), ("tuning", Tuning)):
+        yield from ["", f"### {heading}", "", *table(KEY_HEADINGS, keys(model, "", {}))]
+
+
+def study_measures() -> Iterator[str]:
+    for name, model in MEASURES.items():
+        if name == "steps_to" or name == "probe":  # as epochs_to; there are none yet
+            continue
+        title = "epochs_to, steps_to" if name == "epochs_to" else name
+        text = " ".join((model.__doc__ or "").split())
+        yield from ["", f"### {title}", "", text, "", *table(KEY_HEADINGS, keys(model, "", {}, ["type"]))]
+
+
 def dataset_table() -> Iterator[str]:
     rows = ([f"`{name}`", row.title, f"{row.train_images:,}", f"{row.test_images:,}"] for name, row in DATASETS.items())
     yield from table(("dataset", "what it is", "training images", "test images"), rows, right=(2, 3))
@@ -600,6 +615,8 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "check confusion": confusion,
     "configuration config": config,
     "configuration datasets": dataset_table,
+    "studies keys": study_keys,
+    "studies measures": study_measures,
     "norms norms": norm_table,
     "norms options": norm_option_tables,
     "formats files": file_table,

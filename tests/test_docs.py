@@ -19,7 +19,7 @@ sys.path.insert(0, str(REPOSITORY / "docs"))  # where generate.py finds norm_fac
 _spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "docs" / "generate.py")
 generate = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(generate)
-CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+CONFIGS = sorted(path for path in (REPOSITORY / "configs").rglob("*.yaml") if path.parent.name != "studies")
 WRITTEN = [
     *generate.PAGES,
     REPOSITORY / "CONTRIBUTING.md",

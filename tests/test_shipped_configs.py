@@ -16,7 +16,7 @@ from bnbench.runs.format import read_run
 from bnbench.training.experiment import build_model
 from bnbench.training.optimizers import build_optimizer
 
-CONFIGS = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+CONFIGS = sorted(path for path in (REPOSITORY / "configs").rglob("*.yaml") if path.parent.name != "studies")
 NORM_CONFIGS = [path for path in CONFIGS if path.parent.name == "norms"]
 
 

@@ -125,7 +125,7 @@ def load_arms(
     for point in points(axes):
 
         def read(settings: Sequence[Setting], point: Sequence[Setting] = point) -> Config:
-            return _arm(path, data, lines, point, settings, name=name, smoke=smoke)
+            return read_arm(path, data, lines, point, settings, name=name, smoke=smoke)
 
         try:
             arm, without_effect = _effective(read, settings)
@@ -162,7 +162,7 @@ def _effective(
     return arm, idle
 
 
-def _arm(
+def read_arm(
     path: Path,
     file: dict[str, Any],
     lines: dict[Location, int],
@@ -178,14 +178,14 @@ def _arm(
     changed: dict[str, Any] = {}
     for key, value, option in [*point, *settings]:
         location = tuple(key.split("."))
-        _assign(data, location, value, option=option)
+        at_location(data, location, value, option=option)
         origin[location] = option
         changed = {old: its for old, its in changed.items() if not _within(old, key)}  # `key` replaces them
         if key not in NOT_IN_NAME or (key, value, option) in point:
             changed[key] = value
     if smoke:
         for key, value in SMOKE.items():
-            _assign(data, tuple(key.split(".")), value, option="--smoke")
+            at_location(data, tuple(key.split(".")), value, option="--smoke")
         if isinstance(held_out := data["data"].get("valid"), int):
             data["data"]["valid"] = min(held_out, SMOKE["data.valid_limit"])
         if isinstance(batch := data["data"].get("batch_size"), int):
@@ -234,7 +234,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: {error}") from None
 
 
-def _assign(data: dict[str, Any], location: Location, value: Any, *, option: str) -> None:
+def at_location(data: dict[str, Any], location: Location, value: Any, *, option: str) -> None:
     """Set a nested key. Raises ConfigError, which names `option`, where a part of the way is not a mapping."""
     for depth, key in enumerate(location[:-1], start=1):
         data = data.setdefault(str(key), {})

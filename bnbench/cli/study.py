@@ -1,0 +1,186 @@
+"""`bnbench study`, `bnbench study new NAME`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bnbench.cli.app import DataDir, Quiet, app
+from bnbench.cli.options import TextOrJson
+from bnbench.errors import ConfigError, ResultsError, RunError
+from bnbench.signals import stop_at_once
+
+if TYPE_CHECKING:
+    from bnbench.launch.execute import Places
+    from bnbench.studies.plan import Plan
+
+
+@app.command(short_help="Judge published claims: supported, contradicted or inconclusive.")
+def study(
+    words: Annotated[list[str] | None, typer.Argument(metavar="NAME", hidden=True)] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List all studies with their time and power.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Try the study in a minute, without a verdict.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the missing runs; train nothing, write nothing.")
+    ] = False,
+    judge_only: Annotated[
+        bool, typer.Option("--judge-only", help="Train nothing; judge the runs that are there.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The folder of the full runs.", show_default="results/studies/NAME/runs"),
+    ] = None,
+    data_dir: DataDir = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=1_024, envvar="BNBENCH_JOBS", help="Runs at once.", show_default="one per core"
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler.")
+    ] = None,
+    form: TextOrJson = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Train what is missing of the study NAME, and judge its claims.
+
+    NAME is a file of configs/studies, or the path of a study file. The outcome goes to
+    results/studies/NAME. The exit code is 0 whatever the verdicts.
+
+    `bnbench study new NAME` writes a study file to fill in.
+
+    \b
+    Examples:
+      bnbench study --list
+      bnbench study variants_l1
+      bnbench study learning_rate --quick
+      bnbench study learning_rate --jobs 2
+      bnbench study new my_study
+    """
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.launch.execute import Places
+        from bnbench.studies.checks import check
+        from bnbench.studies.file import find, read_study
+        from bnbench.studies.plan import make_plan
+        from bnbench.studies.template import write_template
+
+    names = words or []
+    if listing:
+        _list(form)
+        return
+    if names[:1] == ["new"]:
+        if len(names) != 2:
+            raise ConfigError("bnbench study new NAME: name one study, as in bnbench study new my_study")
+        path = write_template(names[1])
+        typer.echo(console.clean(f"{path}: fill it in, then: bnbench study {names[1]}"))
+        return
+    if len(names) != 1:
+        raise ConfigError("name one study, as in bnbench study variants_l1; bnbench study --list shows all of them")
+    file = read_study(find(names[0]))
+    plan = make_plan(file)
+    check(plan)
+    places = Places(jobs, cluster)
+    if quick:
+        _quick(make_plan(file, quick=True), out, data_dir, places, quiet)
+        return
+    _judge(plan, out, data_dir, places, form, quiet, train=not judge_only, dry_run=dry_run)
+
+
+def _list(form: str) -> None:
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.report.studies import entry, list_lines
+        from bnbench.studies.file import FOLDER, files
+
+    entries = [entry(path) for path in files()]
+    if not entries:
+        raise ConfigError(f"there are no studies in {FOLDER}; bnbench study new my_study writes one")
+    if form == "json":
+        typer.echo(
+            json.dumps({"schema_version": console.JSON_SCHEMA_VERSION, "studies": [asdict(one) for one in entries]})
+        )
+        return
+    for line in list_lines(entries):
+        typer.echo(console.clean(line))
+
+
+def _folder(plan: "Plan", out: Path | None) -> tuple[Path, Path]:
+    """The folder of the outcome, and that of the runs."""
+    from bnbench.report.studies import RESULTS
+
+    return RESULTS / plan.study.name, out or RESULTS / (plan.study.about.shares or plan.study.name) / "runs"
+
+
+def _quick(plan: "Plan", out: Path | None, data_dir: Path | None, places: "Places", quiet: bool) -> None:
+    """Train every arm for an epoch on 512 images, and print what they reach."""
+    with stop_at_once():
+        from bnbench.console import clean
+        from bnbench.data import datasets
+        from bnbench.launch.progress import Progress
+        from bnbench.launch.train import train
+
+    _, runs = _folder(plan, out)
+    with Progress(quiet=quiet) as progress:
+        finished, problems = train(plan.configs, runs, datasets.data_dir(data_dir), places, progress, force=False)
+    if problems:
+        raise RunError("\n".join(problems))
+    for config in plan.configs:
+        of = [run for run, _ in finished if run.digest == config.digest()]
+        reached = ", ".join(f"{100 * run.rows[-1].valid_accuracy:.1f} %" for run in of)
+        typer.echo(clean(f"{config.name}: {reached}"))
+    typer.echo("quick: no verdict")
+
+
+def _judge(
+    plan: "Plan",
+    out: Path | None,
+    data_dir: Path | None,
+    places: "Places",
+    form: str,
+    quiet: bool,
+    *,
+    train: bool,
+    dry_run: bool,
+) -> None:
+    """Train what is missing, judge, write the outcome, print it."""
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.data import datasets
+        from bnbench.launch.dry import dry
+        from bnbench.launch.progress import Progress
+        from bnbench.launch.train import train as train_runs
+        from bnbench.report.studies import verdict_lines
+        from bnbench.report.study_figure import figure
+        from bnbench.studies import outcome
+
+    folder, runs = _folder(plan, out)
+    outcome.refuse_edited(plan, folder)
+    found = outcome.collect_runs(plan, runs)
+    left = outcome.missing(plan, found)
+    data = datasets.data_dir(data_dir)
+    if dry_run:
+        lines, summary = dry(left, runs, data, force=False, places=places) if left else ([], "nothing to train")
+        for line in lines:
+            typer.echo(console.clean(line))
+        console.say(f"{len(found)} runs are there already. {summary}")
+        return
+    if train and left:
+        with Progress(quiet=quiet) as progress:
+            _, problems = train_runs(left, runs, data, places, progress, force=False)
+        if problems:
+            raise RunError("\n".join(problems))
+        found = outcome.collect_runs(plan, runs)
+    if not found:
+        raise ResultsError(f"{runs}: no finished run of this study; without --judge-only, the command trains them")
+    judged = outcome.judge_and_write(plan, found, folder, figure)
+    if form == "json":
+        typer.echo(json.dumps(judged))
+        return
+    for line in verdict_lines(judged):
+        typer.echo(console.clean(line))
+    if not quiet:
+        console.say(f"Written: {folder}")

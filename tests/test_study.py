@@ -1,0 +1,394 @@
+"""A study file is read strictly, its runs decide its claims by the rules, and its outcome tells if it was edited."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from handmade import make_run
+
+from bnbench.errors import ConfigError
+from bnbench.report.studies import said, verdict_lines
+from bnbench.report.study_figure import figure
+from bnbench.studies import outcome
+from bnbench.studies.checks import check, power_of
+from bnbench.studies.file import find, read_study
+from bnbench.studies.plan import make_plan
+from bnbench.studies.template import TEMPLATE
+from bnbench.studies.verdicts import judge_study
+
+STUDY = """\
+question: Does it help?
+source: Somebody 2018
+minutes: 1
+base:
+  data: {dataset: mnist}
+  model: {type: mlp}
+  train: {epochs: 3, optimizer: {type: sgd, lr: 0.1}}
+arms:
+  none: {norm: {type: none}}
+  batch: {norm: {type: batch}}
+grid: {train.optimizer.lr: [0.1, 1.0]}
+seeds: 0..4
+claims:
+  better:
+    quote: It helps.
+    measure: {type: metric, metric: valid_accuracy}
+    arms: [batch, none]
+    kind: superior
+    delta: 1.0
+    sd: 0.3
+    sd_from: a pilot
+"""
+
+
+def study(folder, text=STUDY, *changes):
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def plan_of(folder, *changes):
+    plan = make_plan(read_study(study(folder, STUDY, *changes)))
+    check(plan)
+    return plan
+
+
+def claim(kind, delta, measure, arms="[batch, none]", more="sd: 0.3, sd_from: a pilot"):
+    """The change that replaces the claim of STUDY."""
+    old = STUDY[STUDY.index("  better:") :]
+    return old, f"  c: {{says: x, measure: {measure}, arms: {arms}, kind: {kind}, delta: {delta}, {more}}}\n"
+
+
+def runs(plan, folder, values, **about):
+    """Handmade runs: `values` gives the accuracies after each epoch for an arm, a place and a seed."""
+    for point in plan.points:
+        for seed in point.config.seeds:
+            got = values(point.arm, dict(point.place), seed)
+            if got is not None:
+                status = "diverged" if got[-1] == "diverged" else "complete"
+                config = point.config.model_dump(mode="json", exclude={"name", "seeds"})
+                rows = [value for value in got if value != "diverged"]
+                make_run(folder, point.config.name, seed, rows, config=config, status=status, epochs=3, **about)
+    return outcome.collect_runs(plan, folder)
+
+
+def judged(folder, values, *changes):
+    plan = plan_of(folder, *changes)
+    (result,) = judge_study(plan, runs(plan, folder / "r", values))
+    return result
+
+
+WRONG = [
+    (
+        "arms: [batch, none]",
+        "arms: [bach, none]",
+        "17: claims.better.arms.0: there is no arm 'bach'; did you mean batch?",
+    ),
+    ("type: metric,", "type: metrics,", "16: claims.better.measure.type: must be one of metric, epochs_to"),
+    ("type: metric,", "type: probe,", "16: claims.better.measure.type: there are no probes yet"),
+    ("valid_accuracy}", "valid_acuracy}", "16: claims.better.measure.metric: must be one of"),
+    (
+        "valid_accuracy}",
+        "valid_accuracy, epoch: 4}",
+        "16: claims.better.measure.epoch: the runs of the arm batch have 3 epochs",
+    ),
+    (
+        "valid_accuracy}",
+        "valid_accuracy, step: 500}",
+        "16: claims.better.measure.step: the runs record metrics at the end of each",
+    ),
+    ("valid_accuracy}", "test_accuracy}", "16: claims.better.measure.metric: test_accuracy needs data.valid"),
+    (
+        "{type: metric, metric: valid_accuracy}",
+        "{type: flatness, key: norm.eps}",
+        "16: claims.better.measure.key: norm.eps is not in the grid of the arm batch",
+    ),
+    (
+        "{type: metric, metric: valid_accuracy}",
+        "{type: evaluation, evaluation: precise}",
+        "16: claims.better.measure.evaluation: the study's evaluations are none; got",
+    ),
+    (
+        "batch: {norm: {type: batch}}",
+        "batch: {norm: {type: batch}, seeds: 0..3}",
+        "10: arms.batch.seeds: all arms share the study's seeds",
+    ),
+    ("seeds: 0..4", "seeds: 0..1", "12: seeds: a study needs at least three seeds"),
+    ("[0.1, 1.0]", "[0.3, 1.0]", "11: grid: train.optimizer.lr: the grid 0.3, 1.0 misses the base's value, 0."),
+    (
+        "kind: superior\n    delta: 1.0",
+        "kind: ratio\n    delta: 1.1",
+        "18: claims.better.kind: there is no ratio of valid_accuracy, which can be 0",
+    ),
+    ("sd: 0.3", "sd: 3.0", "20: claims.better.sd: 5 seeds support an effect of 2"),
+    ("delta: 1.0", "delta: 0.0", "19: claims.better.delta: must be above 0"),
+    ("    sd: 0.3\n", "", "14: claims.better.sd: is required: the power"),
+    ("delta: 1.0", "dleta: 1.0", "19: claims.better.dleta: unknown key; did you mean delta?"),
+    ("lr: 0.1}", "rl: 0.1}", "7: train.optimizer.rl: unknown key"),
+    ("{type: none}}", "{type: nonne}}", "9: norm.type: must be one of"),
+    ("  data:", "  device: auto\n  data:", "5: base.device: a study names its device"),
+    ("    quote: It helps.\n", "", "14: claims.better.quote: is required"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG, ids=[message[4:44] for *_, message in WRONG])
+def test_a_mistake_is_refused_with_its_line(tmp_path, old, new, message):
+    with pytest.raises(ConfigError) as error:
+        plan_of(tmp_path, (old, new))
+    assert f"{tmp_path}/mine.yaml:{message}" in str(error.value)
+
+
+def test_too_little_power_names_the_seeds_that_would_do(tmp_path):
+    with pytest.raises(ConfigError, match=r"use 8 seeds"):
+        plan_of(tmp_path, ("delta: 1.0\n    sd: 0.3", "delta: 0.3\n    sd: 0.25"))
+    plan = plan_of(tmp_path, ("delta: 1.0\n    sd: 0.3", "delta: 0.3\n    sd: 0.25"), ("0..4", "0..7"))
+    assert min(power_of(plan, plan.study.about.claims["better"])) >= 0.8
+
+
+def test_an_exploratory_claim_needs_no_power_and_gets_no_verdict(tmp_path):
+    result = judged(tmp_path, lambda arm, place, seed: [0.5, 0.6, 0.9], ("sd: 0.3", "sd: 30.0\n    exploratory: true"))
+    assert result.verdict is None and result.judgement.effect == 0
+
+
+def test_the_points_are_the_arms_at_each_place_of_the_grid(tmp_path):
+    plan = plan_of(tmp_path)
+    assert [point.config.name for point in plan.points] == [
+        f"{arm},train.optimizer.lr={lr}" for arm in ("none", "batch") for lr in ("0.1", "1.0")
+    ]
+    assert {point.config.data.fallback for point in plan.points} == {"error"}
+    assert [point.place for point in plan.pick("batch", {})] == [{"train.optimizer.lr": 0.1}]
+    assert len(plan.pick("batch", {}, ["train.optimizer.lr"])) == 2
+
+
+def test_keys_that_vary_together_need_no_value_of_their_own(tmp_path):
+    grid = "{'data.batch_size,train.optimizer.lr': [[64, 0.1], [16, 0.025]]}"
+    plan = plan_of(tmp_path, ("{train.optimizer.lr: [0.1, 1.0]}", grid))
+    (point,) = plan.pick("batch", {"data.batch_size": 16})
+    assert point.config.train.optimizer.lr == 0.025
+
+
+def test_an_arms_own_grid_replaces_the_studys(tmp_path):
+    plan = plan_of(tmp_path, ("{type: none}}", "{type: none}, grid: {train.optimizer.lr: [0.1, 0.2, 0.3]}}"))
+    assert len(plan.of_arm("none")) == 3 and len(plan.of_arm("batch")) == 2
+
+
+def test_the_base_value_is_judged_unless_the_claim_names_another(tmp_path):
+    def values(arm, place, seed):
+        return [0.1, 0.1, (0.9 if arm == "batch" else 0.8) if place["train.optimizer.lr"] == 0.1 else 0.5]
+
+    result = judged(tmp_path, values)
+    assert result.verdict == "supported" and result.judgement.effect == pytest.approx(10)
+    where = ("    kind:", "    where: {train.optimizer.lr: 1.0}\n    kind:")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert judged(other, values, where).verdict == "contradicted"
+
+
+def test_a_missing_run_makes_a_claim_inconclusive(tmp_path):
+    result = judged(tmp_path, lambda arm, place, seed: None if (arm, seed) == ("batch", 3) else [0.5, 0.5, 0.9])
+    assert result.verdict == "inconclusive" and "1 of 5 seeds are missing" in result.judgement.why
+
+
+def test_mistakes_give_an_interval_over_seeds_and_images(tmp_path):
+    plan = plan_of(tmp_path)
+    wrong = {"none": list(range(0, 2000)), "batch": list(range(500, 1500))}
+    for point in plan.points:
+        for seed in point.config.seeds:
+            config = point.config.model_dump(mode="json", exclude={"name", "seeds"})
+            mistakes = wrong[point.arm][seed:]
+            final = 1 - len(mistakes) / 10_000
+            make_run(tmp_path / "r", point.config.name, seed, [0.1, 0.2, final], config=config, mistakes=mistakes)
+    (result,) = judge_study(plan, outcome.collect_runs(plan, tmp_path / "r"))
+    assert result.over == "seeds and images" and result.judgement.effect == pytest.approx(10)
+    assert result.judgement.high - result.judgement.low > 1  # over seeds alone it would be 0
+
+
+TO = "{type: steps_to, metric: valid_accuracy, target: 90}"
+
+
+def test_a_run_that_never_reaches_the_target_enters_at_its_bound(tmp_path):
+    """none reaches it in epoch 3 or never; batch in epoch 1. In units of epochs: between 2 and ∞, over at most 1."""
+    change = claim("ratio", 1.5, TO, "[none, batch]", "sd: 0.1, sd_from: x")
+
+    def values(arm, place, seed):
+        return [0.95, 0.95, 0.95] if arm == "batch" else [0.1, 0.1, 0.1 if seed == 0 else 0.9]
+
+    result = judged(tmp_path, values, change)
+    assert result.verdict == "supported" and result.judgement.high == math.inf
+    assert result.judgement.low == pytest.approx(2 * 1.5 ** (1 / 5), rel=0.35)
+    (tmp_path / "again").mkdir()
+    late = judged(tmp_path / "again", lambda arm, place, seed: values("none", place, 0), change)
+    assert late.verdict == "inconclusive"
+
+
+LARGEST = "{type: largest, key: train.optimizer.lr, least: 90}"
+
+
+def test_the_largest_usable_rate_is_each_seeds_own_and_the_interval_one_step_of_the_grid(tmp_path):
+    grid = ("[0.1, 1.0]", "[0.1, 1.0, 10.0]")
+
+    def values(arm, place, seed):
+        good = {"none": 0.1, "batch": 1.0}[arm] >= place["train.optimizer.lr"]
+        return [0.1, 0.1, 0.95] if good else [0.1, 0.1, "diverged"]
+
+    change = claim("superior", 0.5, LARGEST)
+    with pytest.raises(
+        ConfigError, match="no number of seeds is enough"
+    ):  # one decade is no resolution for half of one
+        plan_of(tmp_path, change, grid)
+    fine = ("[0.1, 1.0]", "[0.1, 0.2, 0.5, 1.0, 2.0]")
+    (tmp_path / "fine").mkdir()
+    result = judged(tmp_path / "fine", values, claim("superior", 0.45, LARGEST, more="sd: 0.01, sd_from: x"), fine)
+    assert result.judgement.effect == pytest.approx(1.0) and result.verdict == "supported"
+    assert result.judgement.low == pytest.approx(1.0 - math.log10(2.5))  # the coarsest step
+
+
+def test_flatness_and_change_run_over_the_grid(tmp_path):
+    def values(arm, place, seed):
+        return [0.1, 0.1, 0.9 - (0.0 if arm == "batch" else 0.3) * (place["train.optimizer.lr"] == 1.0)]
+
+    flat = claim("superior", 1.0, "{type: flatness, key: train.optimizer.lr}", "[none, batch]")
+    assert judged(tmp_path, values, flat).judgement.effect == pytest.approx(30)
+    (tmp_path / "change").mkdir()
+    change = "{type: change, key: train.optimizer.lr, from: 0.1, to: 1.0}"
+    more = "sd: 0.3, sd_from: x, stable: 1.0, stable_sd: 0.3"
+    crossing = judged(tmp_path / "change", values, claim("crossover", 1.0, change, more=more))
+    assert crossing.judgement.effect == pytest.approx(30) and crossing.verdict == "contradicted"  # none is not stable
+
+
+def test_a_diverged_run_counts_as_guessing_and_as_an_unusable_rate(tmp_path):
+    def values(arm, place, seed):
+        return [0.9, "diverged"] if (arm, seed) == ("none", 0) else [0.9, 0.9, 0.9]
+
+    result = judged(tmp_path, values)
+    assert result.effects[0].value == pytest.approx(90 - 11.35) and "diverged" in result.judgement.why
+
+
+TUNED = [
+    ("  data: {dataset: mnist}", "  data: {dataset: mnist, valid: 5000}"),
+    ("seeds: 0..4", "seeds: 0..4\ntuning: {key: train.optimizer.lr}"),
+    ("    kind:", "    tuned: true\n    kind:"),
+    ("metric: valid_accuracy}", "metric: test_accuracy}"),
+    ("[0.1, 1.0]", "[0.01, 0.1, 1.0]"),
+]
+
+
+def tuned(folder, best):
+    """Held-out accuracies that are best at `best`; test accuracies that are best elsewhere."""
+    plan = plan_of(folder, *TUNED)
+    for point in plan.points:
+        rate = point.place["train.optimizer.lr"]
+        for seed in point.config.seeds:
+            config = point.config.model_dump(mode="json", exclude={"name", "seeds"})
+            held_out = 0.9 if rate == best else 0.5
+            test = {"none": 0.6, "batch": 0.7}[point.arm] if rate == best else 0.99
+            make_run(folder / "r", point.config.name, seed, [0.1, 0.1, held_out], config=config, test=test)
+    (result,) = judge_study(plan, outcome.collect_runs(plan, folder / "r"))
+    return result
+
+
+def test_tuned_arms_are_chosen_on_held_out_images_and_judged_on_the_test_images(tmp_path):
+    result = tuned(tmp_path, 0.1)
+    assert result.best == {"batch": 0.1, "none": 0.1}
+    assert result.verdict == "supported" and result.judgement.effect == pytest.approx(10)
+
+
+def test_a_best_value_at_the_edge_of_the_grid_is_inconclusive(tmp_path):
+    result = tuned(tmp_path, 1.0)
+    assert result.verdict == "inconclusive" and "edge of the grid" in result.judgement.why
+
+
+def test_the_outcome_has_the_same_bytes_again_and_tells_who_edited_it(tmp_path):
+    plan = plan_of(tmp_path)
+    found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.5, 0.6, 0.9 if arm == "batch" else 0.8])
+    first, again = tmp_path / "a", tmp_path / "b"
+    for folder in (first, again):
+        written = outcome.judge_and_write(plan, found, folder, figure)
+    assert {path.name for path in first.iterdir()} == set(outcome.FILES)
+    assert all((first / name).read_bytes() == (again / name).read_bytes() for name in outcome.FILES)
+    assert (first / "runs.csv").read_text().count("\n") == 1 + 4 * 5
+    assert outcome.read_outcome(first) == json.loads(json.dumps(written))
+    for name, old, new, line in (
+        ("verdicts.json", '"supported"', '"contradicted"', "sha256: was edited by hand"),
+        ("runs.csv", "0.8", "0.7", "runs_sha256: "),
+        ("study.yaml", "delta: 1.0", "delta: 2.0", "study_sha256: "),
+    ):
+        text = (first / name).read_text()
+        (first / name).write_text(text.replace(old, new, 1))
+        with pytest.raises(ConfigError, match=rf"verdicts\.json:\d+: {line}"):
+            outcome.read_outcome(first)
+        (first / name).write_text(text)
+
+
+def test_an_edited_study_is_a_new_study(tmp_path):
+    plan = plan_of(tmp_path)
+    found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.5, 0.6, 0.9])
+    outcome.judge_and_write(plan, found, tmp_path / "o", figure)
+    outcome.refuse_edited(plan, tmp_path / "o")
+    with pytest.raises(ConfigError, match="an edited study is a new study"):
+        outcome.refuse_edited(plan_of(tmp_path, ("delta: 1.0", "delta: 0.9")), tmp_path / "o")
+
+
+def test_the_text_has_quotation_source_effect_rule_and_scope(tmp_path):
+    plan = plan_of(tmp_path, ("quote: It helps.", "quote: It helps.\n    transfer: true"))
+    found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.5, 0.6, 0.9 if arm == "batch" else 0.8 + seed / 100])
+    written = outcome.judge_and_write(plan, found, tmp_path / "o", figure)
+    text = "\n".join(verdict_lines(written))
+    for part in ("better: SUPPORTED HERE (transfer)", "“It helps.” (Somebody 2018)", "this MLP (100), MNIST, 60,000"):
+        assert part in text
+    assert "+8.00 [+6.04, +9.96] points, n 5" in text and "larger by more than 1 points" in text
+    assert said(written["claims"][0]) == "“It helps.” (Somebody 2018)"
+
+
+def test_two_studies_of_one_name_are_refused(tmp_path):
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    path = study(folder)
+    other = study(tmp_path)
+    assert find("mine", folder) == path == find(str(path), folder)
+    with pytest.raises(ConfigError, match=r"is a study of the same name"):
+        find(str(other), folder)
+    with pytest.raises(ConfigError, match="did you mean mine"):
+        find("mien", folder)
+
+
+def test_the_template_is_a_study(tmp_path):
+    plan = make_plan(read_study(study(tmp_path, TEMPLATE.format(name="mine"))))
+    check(plan)
+    assert len(plan.points) == 2
+
+
+SHIPPED = sorted((REPOSITORY / "configs/studies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_study_can_decide_its_claims_and_takes_at_most_20_minutes(path):
+    plan = make_plan(read_study(path))
+    check(plan)
+    assert plan.study.about.minutes <= 20
+
+
+OUTCOMES = sorted((REPOSITORY / "results/studies").glob("*/verdicts.json"))
+
+
+@pytest.mark.parametrize("path", OUTCOMES, ids=lambda path: path.parent.name)
+def test_every_tracked_outcome_is_that_of_its_study(path):
+    judged = outcome.read_outcome(path.parent)
+    shipped = REPOSITORY / "configs/studies" / f"{path.parent.name}.yaml"
+    assert read_study(shipped).sha256 == judged["study_sha256"]
+
+
+@pytest.mark.parametrize("name", ["variants_l1", "lp"])
+def test_the_tracked_runs_give_the_tracked_verdicts(name, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    plan = make_plan(read_study(find(name)))
+    found = outcome.collect_runs(plan, Path("results/studies") / name / "runs")
+    table = outcome.runs_csv(plan, found)
+    assert outcome.verdicts(plan, judge_study(plan, found), table) == outcome.read_outcome(
+        Path("results/studies") / name
+    )

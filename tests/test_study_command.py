@@ -1,0 +1,117 @@
+"""`bnbench study`: trains what is missing, judges it, and gives the same bytes again, in one process or in several."""
+
+import json
+import shutil
+
+import pytest
+from conftest import REPOSITORY
+
+STUDY = """\
+question: Does it help?
+source: Somebody 2018
+minutes: 1
+base:
+  data: {dataset: mnist5k, batch_size: 50, train_limit: 200, valid_limit: 100}
+  model: {type: mlp, hidden: [8]}
+  train: {epochs: 2, optimizer: {type: sgd, lr: 0.1}}
+arms:
+  none: {norm: {type: none}}
+  batch: {norm: {type: batch}}
+grid: {train.optimizer.lr: [0.1, 0.5]}
+seeds: 0..2
+claims:
+  loss:
+    says: Batch norm has the smaller training loss.
+    measure: {type: metric, metric: train_loss, epoch: 1}
+    arms: [none, batch]
+    kind: ratio
+    delta: 1.05
+    sd: 0.01
+    sd_from: nowhere
+  flat:
+    says: Batch norm is flatter.
+    measure: {type: flatness, key: train.optimizer.lr}
+    arms: [none, batch]
+    kind: superior
+    delta: 1.0
+    exploratory: true
+"""
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "configs/studies/mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(STUDY)
+    return tmp_path / "results/studies/mine"
+
+
+def bytes_of(folder):
+    return {name: (folder / name).read_bytes() for name in ("study.yaml", "runs.csv", "verdicts.json", "figure.svg")}
+
+
+def test_a_study_trains_what_is_missing_and_repeats_itself(bnbench, mine):
+    done = bnbench("study", "mine", "-q")
+    assert done.exit_code == 0, done.stderr
+    assert "loss: " in done.stdout and "EXPLORATORY: NO VERDICT" in done.stdout
+    first = bytes_of(mine)
+    assert len(list(mine.glob("runs/*/seed-*/run.json"))) == 12
+    again = bnbench("study", "mine", "--judge-only", "--format", "json")
+    assert json.loads(again.stdout) == json.loads(first["verdicts.json"])
+    shutil.rmtree(mine / "runs/none,train.optimizer.lr=0.1")
+    dry = bnbench("study", "mine", "--dry-run")
+    assert dry.stdout.count("trains 2 epochs") == 3 and "9 runs are there already" in dry.stderr
+    listed = bnbench("study", "--list")
+    assert "mine" in listed.stdout and "1 exploratory" in listed.stdout and "12 runs" in listed.stdout
+    shutil.rmtree(mine)
+    assert bnbench("study", "mine", "-q").exit_code == 0
+    assert bytes_of(mine) == first
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_outcome(bnbench, mine):
+    assert bnbench("study", "mine", "-q").exit_code == 0
+    first = bytes_of(mine)
+    shutil.rmtree(mine)
+    assert bnbench("study", "mine", "-q", "--jobs", 2).exit_code == 0
+    assert bytes_of(mine) == first
+
+
+def test_missing_runs_are_inconclusive_and_no_runs_an_error(bnbench, mine):
+    nothing = bnbench("study", "mine", "--judge-only")
+    assert nothing.exit_code == 3 and "no finished run of this study" in nothing.stderr and not mine.exists()
+    assert bnbench("study", "mine", "-q").exit_code == 0
+    shutil.rmtree(mine / "runs/none,train.optimizer.lr=0.1")
+    judged = json.loads(bnbench("study", "mine", "--judge-only", "--format", "json").stdout)
+    assert judged["claims"][0]["verdict"] == "inconclusive"
+    assert "missing" in (mine / "runs.csv").read_text()
+
+
+def test_quick_says_that_it_gives_no_verdict(bnbench, mine):
+    quick = bnbench("study", "mine", "--quick", "-q")
+    assert quick.exit_code == 0, quick.stderr
+    assert quick.stdout.endswith("quick: no verdict\n") and not (mine / "verdicts.json").exists()
+
+
+def test_new_writes_a_study_that_is_valid(bnbench, tmp_path):
+    assert bnbench("study", "new", "my_study").exit_code == 0
+    assert "1 studies" in bnbench("study", "--list").stdout
+    again = bnbench("study", "new", "my_study")
+    assert again.exit_code == 2 and "exists" in again.stderr
+    assert bnbench("study", "new", "My Study").exit_code == 2 and bnbench("study").exit_code == 2
+
+
+def test_an_outcome_of_another_text_is_not_replaced(bnbench, mine):
+    assert bnbench("study", "mine", "-q").exit_code == 0
+    path = mine.parents[2] / "configs/studies/mine.yaml"
+    path.write_text(STUDY.replace("1.05", "1.06"))
+    refused = bnbench("study", "mine")
+    assert refused.exit_code == 2 and "an edited study is a new study" in refused.stderr
+
+
+def test_the_study_of_the_docs_is_valid(bnbench, tmp_path):
+    page = (REPOSITORY / "docs/studies.md").read_text()
+    path = tmp_path / "configs/studies/small.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    assert "20 runs" in bnbench("study", "--list").stdout
