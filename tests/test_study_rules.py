@@ -144,6 +144,19 @@ def test_the_crossed_interval_is_used_when_it_is_there():
     assert Interval.of_difference(Difference(0.6, True, 1)) is None
 
 
+def test_the_interval_is_never_narrower_than_the_declared_spread():
+    """Se 0.0707 was seen. A declared sd of 0.5 gives ± 1.96 · 0.5 / √5 = 0.438 in place of 0.196."""
+    of = judge("superior", 0.3, around(0.6, sd=0.5))
+    assert (of.low, of.verdict) == (pytest.approx(0.6 - 1.96 * 0.5 / 5**0.5, abs=1e-4), "inconclusive")
+    assert judge("superior", 0.3, around(0.6, sd=0.1)).low == judge("superior", 0.3, around(0.6)).low
+    with_images = around(0.6, sd=0.3, sd_images=0.4)
+    assert judge("superior", 0.3, with_images).high == pytest.approx(
+        0.6 + 1.96 * (0.3**2 / 5 + 0.4**2) ** 0.5, abs=1e-4
+    )
+    censored = Paired((1.0, 1.1, 1.2), (1.0, 1.1, 1.2), (1.0, 1.1, math.inf), sd=1.0)
+    assert judge("superior", 0.3, censored).low == pytest.approx(1.1 - 1.96 / 3**0.5, abs=1e-3)
+
+
 def test_equal_values_are_known_to_one_step_of_the_grid():
     """The largest usable rate is 30 times as large in all five seeds, on a grid of half decades: 1.5 ± 0.5 decades."""
     same = Paired((1.5,) * 5, step=0.5)

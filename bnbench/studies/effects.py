@@ -119,6 +119,9 @@ class Paired:
         Planned seeds without a value. One is enough to make the claim inconclusive.
     diverged
         Seeds with a diverged run. Their values come from the place of a diverged run.
+    sd, sd_images
+        The spread that the claim declares. The interval is never narrower than this spread makes it: a few seeds often
+        miss the one seed of ten that is far away, and then their own spread is too small.
     """
 
     values: tuple[float, ...]
@@ -128,6 +131,8 @@ class Paired:
     step: float = 0.0
     missing: int = 0
     diverged: int = 0
+    sd: float = 0.0
+    sd_images: float = 0.0
 
     @classmethod
     def of(cls, effects: Iterable[Value], *, step: float = 0.0, missing: int = 0, diverged: int = 0) -> "Paired":

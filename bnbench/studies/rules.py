@@ -8,7 +8,8 @@ A claim and its rule are declared before the runs. Every rule compares an interv
     crossover    the interaction superior by δ, and the change of the stable arm equivalent
     exact        |value| ≤ δ in every run: supported; above in one: contradicted
 
-Anything else is inconclusive. docs/judge.md has the rates of false verdicts, measured by simulation.
+The interval is t over seeds, or crossed over seeds and images, and never narrower than the normal interval of the
+declared spread. Anything else is inconclusive. docs/judge.md has the rates of false verdicts, measured by simulation.
 """
 
 import math
@@ -233,22 +234,23 @@ def _unjudged(paired: Paired, *, fewest: int = FEWEST_SEEDS) -> Judgement | None
 def _limits(paired: Paired, level: float) -> tuple[float, float]:
     """The interval: its low end from the lowest possible value of each seed, its high end from the highest."""
     if paired.known:
-        half = _half(paired.estimate, level, paired.step)
-        return paired.estimate.mean - half, paired.estimate.mean + half
-    return -_upper(tuple(-value for value in paired.lowest), level, paired.step), _upper(
-        paired.highest, level, paired.step
-    )
+        of = paired.estimate
+        return of.mean - _half(of, level, paired), of.mean + _half(of, level, paired)
+    return -_upper(tuple(-value for value in paired.lowest), level, paired), _upper(paired.highest, level, paired)
 
 
-def _upper(values: tuple[float, ...], level: float, step: float) -> float:
+def _upper(values: tuple[float, ...], level: float, paired: Paired) -> float:
     if not all(map(math.isfinite, values)):
         return math.inf
     of = Interval.of_values(values)
-    return of.mean + _half(of, level, step)
+    return of.mean + _half(of, level, paired)
 
 
-def _half(of: Interval, level: float, step: float) -> float:
-    return max(float(special.stdtrit(of.df, 1 - level / 2)) * of.se, step)
+def _half(of: Interval, level: float, paired: Paired) -> float:
+    """Half of the interval: by the spread that was seen, but at least by the declared one, and at least one step."""
+    seen = float(special.stdtrit(of.df, 1 - level / 2)) * of.se
+    declared = math.sqrt(paired.sd**2 / len(paired.values) + paired.sd_images**2)
+    return max(seen, float(special.ndtri(1 - level / 2)) * declared, paired.step)
 
 
 def _exp(value: float) -> float:
