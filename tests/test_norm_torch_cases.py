@@ -111,6 +111,9 @@ def test_half_precision_is_pytorchs(pair, dtype, autocast):
         twin = x.detach().clone().requires_grad_()
         with torch.autocast("cpu", dtype=dtype, enabled=autocast):
             y, expected = custom.train(mode)(x), builtin.train(mode)(twin)
+        if isinstance(builtin, nn.RMSNorm):  # PyTorch 2.6 returns the type of the weight, 2.14 the input's
+            assert y.dtype == x.dtype
+            expected = expected.to(x.dtype)
         close(y, expected, HALF[dtype], "output")
         weights = 100 * torch.randn_like(expected)
         (y * weights).sum().backward()

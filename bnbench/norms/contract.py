@@ -63,6 +63,13 @@ def state(build: Build, x: Tensor) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split()).partition(": ")[2]
         raise Broken(f"its state_dict does not fit a new layer: {reason}") from None
+    for name, buffer in layer.named_buffers():
+        new = other.get_buffer(name)
+        if new.shape != buffer.shape:  # PyTorch 2.6 takes the first value where a new layer has a single one
+            raise Broken(
+                f"its state_dict does not fit a new layer: size mismatch for {name}:"
+                f" {tuple(buffer.shape)} after training, {tuple(new.shape)} before"
+            )
     for mode in (True, False):
         if not torch.equal(layer.train(mode)(x), other.train(mode)(x)):
             raise Broken("its state_dict lacks some of its state; keep it in buffers, by register_buffer")
