@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bnbench.config import hints
 from bnbench.config.experiment import NAME, Config, parse_seeds
 from bnbench.config.load import load_config, load_configs
 from bnbench.config.models import MODELS
@@ -63,10 +64,10 @@ def test_all_problems_of_all_files_come_at_once(write):
         load_configs([first, second])
     lines = str(error.value).replace(f"{first.parent}/", "").split("\n")
     assert lines == [
-        f"first.yaml:1: model.type: must be one of {', '.join(MODELS)}; got 'mpl'; did you mean mlp?",
+        f"first.yaml:1: model.type: got 'mpl'; did you mean mlp? It must be one of {', '.join(MODELS)}",
         "first.yaml:2: norm: must be a mapping, as in {type: ...}; got 'no'",
         "first.yaml:3: train.epochs: must be a whole number; got 1.5",
-        "first.yaml:3: train.optimizer.type: is required; one of sgd, adam",
+        "first.yaml:3: train.optimizer.type: is required; one of sgd, adam; got {'lr': 3}",
         "second.yaml:5: norm.momentun: unknown key; did you mean momentum?",
         "second.yaml:7: train.epochs: must be greater than or equal to 1; got 0",
     ]
@@ -85,7 +86,7 @@ def test_all_problems_of_all_files_come_at_once(write):
         (
             "type: batch",
             "type: bacth",
-            f"c.yaml:4: norm.type: must be one of {NORM_TYPES}; got 'bacth'; did you mean batch?",
+            f"c.yaml:4: norm.type: got 'bacth'; did you mean batch? It must be one of {NORM_TYPES}",
         ),
         ("type: batch", "type: none", "c.yaml:5: norm.momentum: unknown key; the keys of type none are type"),
         ("name: good", "name: ../x", "c.yaml:1: name: '../x' is not a name: use letters, digits, '.', '_' and '-'"),
@@ -139,7 +140,7 @@ def test_each_mistake_in_words(write, old, new, problem):
         ("- a\n", "c.yaml:1: must be a mapping of keys to values, not ['a']"),
         (b"name: a\nmodel: \xff\n", "c.yaml:2: is not UTF-8 text; save the file as UTF-8"),
         ("a: 1\na: 2\n", "c.yaml:2: key 'a' is repeated (first on line 1)"),
-        (b"x" * 1_000_001, "c.yaml: is not a config: it is larger than 1,000,000 bytes"),
+        (b"x" * 300_001, "c.yaml: is not a config: it is larger than 300,000 bytes"),
     ],
 )
 def test_a_file_that_is_no_config(write, content, problem):
@@ -205,9 +206,10 @@ def test_overrides_change_the_config_and_its_name(write):
             "--set x=1: x: unknown key; the keys here are name, data, model, norm, train, device, threads, dtype,"
             " seeds, grid",
         ),
+        ("train.lr=0.5", "--set train.lr=0.5: train.lr: unknown key; did you mean train.optimizer.lr?"),
         (
-            "train.lr=0.5",
-            "--set train.lr=0.5: train.lr: unknown key; the keys here are epochs, optimizer, only, schedule",
+            "train.x=0.5",
+            "--set train.x=0.5: train.x: unknown key; the keys here are epochs, optimizer, only, schedule",
         ),
         ("lr", "--set lr: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5"),
         ("name.x=1", "--set name.x=1: name is not a mapping in the file"),
@@ -350,3 +352,117 @@ def test_every_default_is_written_out():
 )  # fmt: skip
 def test_a_norm_is_known_as_other_libraries_spell_it(word, meant):
     assert closest(word, ["batch", "batch_renorm", "layer", "rms"]) == meant
+
+
+HINTS = [
+    # another tool's key: its key here, with the value as it is written here
+    ("momentum: 0.9", "moving_momentum: 0.1", "here it is norm.momentum: 0.9, the weight of the new batch"),
+    ("momentum: 0.9", "moving_momentum: x", "here it is norm.momentum, which is 1 minus this value"),
+    ("momentum: 0.9", "decay: 0.99", "here it is norm.momentum: 0.01, the weight of the new batch"),
+    ("momentum: 0.9", "epsilon: 1e-3", "here it is norm.eps: 0.001"),
+    ("lr: 1e-3", "lr: 1, decay: 1e-3", "here it is train.optimizer.weight_decay: 0.001"),
+    ("lr: 1e-3", "learning_rate: 0.1", "here it is train.optimizer.lr: 0.1"),
+    ("type: mlp}", "type: mlp, layers: [3]}", "here it is model.hidden"),
+    ("name: good", "bs: 32", "here it is data.batch_size: 32"),
+    # a key in the wrong part
+    ("name: good", "lr: 0.1", "did you mean train.optimizer.lr?"),
+    ("name: good", "momentum: 0.1", "did you mean norm.momentum or train.optimizer.momentum?"),
+    ("type: mlp}", "type: mlp, seeds: 3}", "did you mean seeds, at the top of the file?"),
+    ("type: mlp}", "type: mlp, grid: {}}", "did you mean grid, at the top of the file?"),
+    ("name: good", "x: 1", "the keys here are name, data, model, norm, train, device, threads, dtype, seeds, grid"),
+    # a norm without its type, a wrong type
+    ("type: batch", "nrom: batch", "norm.type: is required; write type: batch in place of nrom: 'batch'"),
+    ("type: batch", "typ: bacth", "norm.type: is required; write type: batch in place of typ: 'bacth'"),
+    ("type: batch", "bacth: x", "got {'bacth': 'x', 'momentum': 0.9}"),
+    # several values where one belongs
+    ("lr: 1e-3", "lr: [0.1, 0.2]", "got [0.1, 0.2]; for an arm of each, grid: {train.optimizer.lr: [0.1, 0.2]}"),
+    ("lr: 1e-3", "lr: '0,1'", "got '0,1'; a decimal number has a point: 0.1"),
+    ("type: batch", "type: 'batch,layer'", "got 'batch,layer'; for an arm of each, grid: {norm.type: [batch, layer]}"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "hint"), HINTS)
+def test_a_key_of_another_tool_or_place_gets_a_hint(write, old, new, hint):
+    assert any(line.endswith(hint) for line in problems(write(GOOD.replace(old, new))))
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("epochs=3", "did you mean train.epochs?"),
+        ("eps=1", "did you mean norm.eps?"),
+        ("bs=32", "here it is data.batch_size=32"),
+        ("lr=0.1,0.2", "lr? For an arm of each, --set 'grid={train.optimizer.lr: [0.1, 0.2]}'"),
+        ("train.optimizer.lr=0.1,0.2", "for an arm of each, --set 'grid={train.optimizer.lr: [0.1, 0.2]}'"),
+        ("norm.momentun=0.1", "did you mean momentum?"),
+    ],
+)  # fmt: skip
+def test_an_override_gets_the_hint_as_an_override(write, override, hint):
+    (problem,) = problems(write(GOOD), override)
+    assert problem.startswith(f"--set {override}: ") and problem.endswith(hint)
+
+
+def test_every_hint_leads_to_a_key():
+    keys = hints.keys_of({"train": {"schedule": {"type": "step"}}})
+    for word, found in hints.SPELLINGS.items():
+        assert word not in {key.rpartition(".")[2] for key in keys}, word
+        assert {one.removeprefix(hints.TURNED) for one in found} <= keys.keys(), word
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("name: good", "name： good", "c.yaml:1: has '：' where YAML needs ':'"),
+        ("{type: sgd, ", "{type: sgd， ", "c.yaml:8: has '，' where YAML needs ','"),
+        ("lr: 1e-3", "lr: ０.1", "c.yaml:8: has '０' where YAML needs '0'"),
+        ("type: batch", "type: “batch”", "c.yaml:4: has '“' where YAML needs '\"'"),
+        ("  momentum: 0.9", "\tmomentum: 0.9", "c.yaml:5: not valid YAML: a tab; write spaces"),
+        ("name: good", "name:\tgood", "c.yaml:1: not valid YAML: a tab; write spaces"),
+        ("name: good", "<<: {a: 1}", "c.yaml:1: merge keys (<<) are not read; write the keys out"),
+        ("epochs: 3", "epochs: 3\x00", "c.yaml:7: not valid YAML: has the control character '\\x00'"),
+    ],
+)
+def test_what_only_looks_like_yaml(write, old, new, problem):
+    assert problems(write(GOOD.replace(old, new))) == [problem]
+
+
+def test_comments_and_quoted_text_may_have_any_letters(write):
+    load_config(write(GOOD.replace("name: good", "name: good # 注：全角，也可以")))
+    assert "is not a name" in problems(write(GOOD.replace("name: good", "name: 'a：b'")))[0]
+    assert problems(write(GOOD), "lr＝0.1") == ["--set lr＝0.1: has '＝' where YAML needs '='"]
+
+
+def test_file_names_in_other_scripts(write):
+    text = GOOD.replace("name: good\n", "")
+    assert load_config(write(text, "实验-bn.yaml")).name == "bn"
+    assert load_config(write(text, "实验.yaml"), name="a").name == "a"
+    assert load_config(write(GOOD, "实验.yaml")).name == "good"
+    assert problems(write(text, "实验.yaml")) == [
+        "实验.yaml: gives no name, because only letters from a to z count; write name: or use --name"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("mlp_bn", "mlp_bn: no such file; did you mean configs/mlp_bn.yaml?"),
+        ("mlp_rms.yaml", "mlp_rms.yaml: no such file; did you mean configs/norms/mlp_rms.yaml?"),
+        ("norm.eps=1", "norm.eps=1: no such file; each KEY=VALUE has its own --set: --set norm.eps=1"),
+        ("other", "other: no such file"),
+    ],
+)
+def test_a_config_by_its_name_alone_is_found(tmp_path, monkeypatch, name, hint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs/norms").mkdir(parents=True)
+    (tmp_path / "configs/mlp_bn.yaml").write_text(GOOD)
+    (tmp_path / "configs/norms/mlp_rms.yaml").write_text(GOOD)
+    assert problems(Path(name)) == [hint]
+
+
+def test_a_grid_of_the_command_that_replaces_the_files_grid_says_so(write):
+    said = []
+    path = write(GOOD + "grid: {train.optimizer.lr: [0.1, 0.5]}\n")
+    (arm,) = load_configs([path], ["grid={norm.eps: [0.1]}"], say=said.append)
+    assert arm.name == "good,norm.eps=0.1"
+    assert said == [f"--set grid={{norm.eps: [0.1]}}: replaces the grid of {path}, which varies 'train.optimizer.lr'"]
+    load_configs([path], ["grid={train.optimizer.lr: [0.1, 0.5]}"], say=pytest.fail)

@@ -279,7 +279,7 @@ def test_the_default_start_is_pinned():
 @pytest.mark.parametrize(
     ("init", "problem"),
     [
-        ("hee", "must be one of default, he, glorot, {type: normal, ...}; got 'hee'; did you mean he?"),
+        ("hee", "got 'hee'; did you mean he? It must be one of default, he, glorot, {type: normal, ...}"),
         ("{type: normal}", "model.init.std: is required and missing"),
         ("{type: normal, std: 0}", "model.init.std: must be greater than 0"),
         ("{type: normal, sdt: 1}", "model.init.sdt: unknown key; the keys of type normal are type, std"),

@@ -106,7 +106,7 @@ def test_what_no_config_holds_is_not_kept(bnbench, tiny, own, value):
         ("{type: scale, powr: 1.0}", "norm.powr: unknown key; did you mean power?"),
         ("{type: scale, x: 1}", "the keys of type scale are type, implementation, placement, power, affine"),
         ("{type: scale, power: 0.0}", "norm.power: must be greater than 0; got 0.0"),
-        ("{type: scael}", "evonorm_b0, scale; got 'scael'; did you mean scale?"),
+        ("{type: scael}", "got 'scael'; did you mean scale? It must be one of none, batch"),
     ],
 )
 def test_its_options_are_checked_like_any(bnbench, tiny, own, norm, problem):

@@ -17,7 +17,7 @@ from bnbench.config import strict_yaml
 from bnbench.config.experiment import MAX_NAME, Config, parse_seeds
 from bnbench.config.grid import KEY, MAX_ARMS, Setting, place_of, points, read_axes
 from bnbench.config.naming import full_name, plain
-from bnbench.config.problems import Location, explain, place, relocate
+from bnbench.config.problems import Location, explain, place, relocate, show
 from bnbench.config.read import read_mapping
 from bnbench.errors import ConfigError
 
@@ -104,8 +104,10 @@ def load_arms(
                 raise ConfigError(
                     f"{option.partition('=')[0]}: --smoke sets it to {SMOKE[key]}; leave one of the two out"
                 )
-    for key, value, _ in settings:
+    for key, value, option in settings:
         if key == "grid":
+            if isinstance(before := data.get("grid"), dict) and before != value:
+                say(f"{option}: replaces the grid of {path}, which varies {', '.join(map(show, before))}")
             data["grid"] = value
     settings = [setting for setting in settings if setting[0] != "grid"]
     if seeds is not None:
@@ -194,6 +196,8 @@ def read_arm(
     if name is not None:
         data["name"], origin[("name",)] = name, f"--name {name}"
         changed = {key: changed[key] for key, *_ in point if key in changed}  # each arm of a grid needs its own name
+    if "name" not in data and not plain(path.stem).lstrip("."):
+        raise ConfigError(f"{path}: gives no name, because only letters from a to z count; write name: or use --name")
     data.setdefault("name", plain(path.stem).lstrip("."))
     try:
         arm = Config.model_validate(data)
@@ -204,7 +208,11 @@ def read_arm(
         return arm.model_copy(update={"name": full})
     except ValidationError as error:
         problems = [relocate(problem) for problem in error.errors(include_url=False)]
-        texts = [f"{place(p['loc'], data, path, lines, origin)}: {explain(p, data)}" for p in problems]
+        places = [place(problem["loc"], data, path, lines, origin) for problem in problems]
+        texts = [
+            f"{where}: {explain(problem, data, option=where.startswith('--'))}"
+            for where, problem in zip(places, problems, strict=True)
+        ]
         for overridden, option in origin.items():  # another type may not have the file's other keys
             if overridden[-1] == "type" and any(p["type"] == "extra_forbidden" for p in problems):
                 key = ".".join(map(str, overridden[:-1]))
@@ -226,9 +234,10 @@ def _within(key: str, other: str) -> bool:
 def parse_override(text: str) -> tuple[str, Any]:
     """`train.optimizer.lr=0.5` → the key, and the value read as YAML. Raises ConfigError."""
     key, equals, value = text.partition("=")
-    if not equals or not KEY.fullmatch(key):
-        raise ConfigError(f"--set {text}: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5")
     try:
+        strict_yaml.refuse_lookalikes(text)
+        if not equals or not KEY.fullmatch(key):
+            raise ConfigError(f"--set {text}: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5")
         return key, strict_yaml.parse(value)[0]
     except strict_yaml.YamlError as error:
         raise ConfigError(f"--set {text}: {error}") from None

@@ -10,8 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from bnbench.config import hints
 from bnbench.config.base import ByType
 from bnbench.config.experiment import Config
+from bnbench.config.strict_yaml import MAX_SHOWN
 
 Location = tuple[str | int, ...]
 
@@ -25,7 +27,7 @@ def relocate(problem: Any) -> Any:
 
 def place(location: Location, data: Any, path: Path, lines: dict[Location, int], origin: dict[Location, str]) -> str:
     """`file:line: key`, or the option that set the key."""
-    key = ".".join(map(str, location))
+    key = f"{'.'.join(map(str, location)):.{MAX_SHOWN}}"
     prefixes = [location[:depth] for depth in range(len(location), -1, -1)]
     option = next((origin[prefix] for prefix in prefixes if prefix in origin), None)
     if option is not None:
@@ -66,37 +68,21 @@ _MUST_BE = {
 }
 
 
-def explain(problem: Any, data: Any) -> str:
-    """One sentence for users about a pydantic problem with `data`."""
+def explain(problem: Any, data: Any, *, option: bool = False) -> str:
+    """One sentence for users about a pydantic problem with `data`; `option`: the command line set it, not the file."""
     kind, given, context = problem["type"], show(problem["input"]), problem.get("ctx", {})
     if kind == "extra_forbidden":
-        *above, key = problem["loc"]
-        keys = _keys_at(above, data)
-        close = closest(str(key), keys, cutoff=0.7)
-        if close:
-            return f"unknown key; did you mean {close}?"
-        for part in above:
-            data = data[part]
-        owner = f"of type {data['type']}" if "type" in keys else "here"
-        return f"unknown key; the keys {owner} are {', '.join(keys)}"
+        return f"unknown key; {_known_keys(problem, data, option=option)}"
     if kind == "missing":
         return "is required and missing"
     if kind == "type_missing":
-        return f"is required; one of {context['names']}"
+        return _no_type(problem["input"], context["names"])
     if kind in ("choice", "literal_error"):
-        value = context.get("value", problem["input"])
-        expected = context.get("names") or context["expected"]  # as in: 2 or 'inf'
-        choices = [choice.strip("'") for choice in re.split(r", | or ", expected)]
-        close = closest(value, choices) if isinstance(value, str) else None
-        must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
-        hint = f"; did you mean {close}?" if close else ""
-        if not close and problem["loc"][-2:] == ("norm", "type"):
-            hint = "; a norm of your own needs --norms FILE"
-        return f"{must}; got {show(value)}{hint}"
+        return _no_choice(problem, option=option)
     if kind == "no_mapping_with_type" and problem["input"] in context["names"]:
         return f"must be a mapping, as in {{type: {problem['input']}}}; got {given}"
     if kind in _MUST_BE:
-        return f"must be {_MUST_BE[kind]}; got {given}"
+        return f"must be {_MUST_BE[kind]}; got {given}{_as_one_number(problem, option=option)}"
     if kind == "key_error":
         return str(context["message"])
     if kind == "value_error":
@@ -105,6 +91,67 @@ def explain(problem: Any, data: Any) -> str:
         return f"must be greater than or equal to {context['ge']:g}; got {given}"
     text = problem["msg"].replace("Input should", "must").replace("List should", "must")
     return f"{text[0].lower()}{text[1:]}; got {given}"
+
+
+def _known_keys(problem: Any, data: Any, *, option: bool) -> str:
+    """What to write in place of an unknown key."""
+    *above, key = problem["loc"]
+    there = data
+    for part in above:
+        there = there[part]
+    keys, word = _keys_at(above, data), str(key)
+    if not _has_another_type(above, data, word):
+        found = hints.meant(word, hints.keys_of(data), ".".join(map(str, above)))
+        if found:
+            return hints.advice(word, problem["input"], found, option=option)
+    if close := closest(word, keys, cutoff=0.7):
+        return f"did you mean {close}?"
+    owner = f"of type {there['type']}" if "type" in keys else "here"
+    return f"the keys {owner} are {', '.join(keys)}"
+
+
+def _has_another_type(location: Sequence[str | int], data: Any, key: str) -> bool:
+    """Whether another type of the mapping at `location` has the key."""
+    if not location:
+        return False
+    *above, last = location
+    field = _model_at(above, data).model_fields[str(last)]
+    return any(key in part.model_fields for part in hints.parts_of(field, {}))
+
+
+def _no_type(given: Any, names: str) -> str:
+    """A mapping lacks its `type`: the key that has a type's name is meant, if there is one."""
+    known = names.split(", ")
+    for key, value in given.items():
+        if isinstance(value, str) and (value in known or closest(key, ["type"])):
+            return f"is required; write type: {closest(value, known) or '...'} in place of {key}: {show(value)}"
+    return f"is required; one of {names}" + (f"; got {show(given)}" if given else "")
+
+
+def _no_choice(problem: Any, *, option: bool) -> str:
+    """A value is none of those that its key may have."""
+    context = problem.get("ctx", {})
+    value = context.get("value", problem["input"])
+    expected = context.get("names") or context["expected"]  # as in: 2 or 'inf'
+    choices = [choice.strip("'") for choice in re.split(r", | or ", expected)]
+    must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
+    if (many := hints.several(value)) and set(many) <= set(choices):
+        return f"got {show(value)}; {hints.as_grid('.'.join(map(str, problem['loc'])), many, option=option)}"
+    if isinstance(value, str) and (close := closest(value, choices)):
+        return f"got {show(value)}; did you mean {close}? It {must}"
+    hint = "; a norm of your own needs --norms FILE" if problem["loc"][-2:] == ("norm", "type") else ""
+    return f"{must}; got {show(value)}{hint}"
+
+
+def _as_one_number(problem: Any, *, option: bool) -> str:
+    """The end of a sentence about a value that is not a number: it may be several, or have a decimal comma."""
+    value, kind = problem["input"], problem["type"]
+    if kind not in ("int_type", "float_type") or isinstance(problem["loc"][-1], int):
+        return ""
+    if isinstance(value, str) and re.fullmatch(r"-?0,[0-9]{1,20}", value, flags=re.ASCII):
+        return f"; a decimal number has a point: {value.replace(',', '.')}"
+    many = hints.several(value)
+    return f"; {hints.as_grid('.'.join(map(str, problem['loc'])), many, option=option)}" if many else ""
 
 
 def closest(word: str, words: list[str], cutoff: float = 0.6) -> str | None:

@@ -1,14 +1,16 @@
 """Reads a YAML file as a mapping, with the line of every key. Every mistake is a ConfigError with file and line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from bnbench.config import strict_yaml
+from bnbench.config.grid import KEY
 from bnbench.config.problems import Location, closest, show
 from bnbench.errors import ConfigError
 from bnbench.files import read_bounded
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 300_000  # PyYAML takes half a second for as much
 
 
 def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
@@ -40,9 +42,15 @@ def read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
 
 
 def _similar_file(path: Path) -> str:
+    """What to write in place of a file that is not there: a similar name beside it, or a config of this name."""
     try:
-        names = [p.name for p in path.parent.glob("*.y*ml")]
+        if close := closest(path.name, [there.name for there in path.parent.glob("*.y*ml")]):
+            return f"; did you mean {path.parent / close}?"
+        for there in sorted(Path("configs").rglob("*.y*ml")) if path.parent == Path() else ():
+            if path.name in (there.name, there.stem):
+                return f"; did you mean {there}?"
     except OSError:
         return ""
-    close = closest(path.name, names)
-    return f"; did you mean {path.parent / close}?" if close else ""
+    if re.fullmatch(KEY.pattern + "=.*", str(path)):
+        return f"; each KEY=VALUE has its own --set: --set {path}"
+    return ""

@@ -2,17 +2,20 @@
 
 PyYAML follows YAML 1.1: `1e-3` is a string, `no` is False, `12:30` is 750, `010` is 8, and the last of
 repeated keys silently wins. This reader follows the core rules of YAML 1.2 (true/false, decimal numbers,
-null). It refuses repeated keys and tags, and it limits size and depth. It records the line of every key, so
+null). It refuses repeated keys, merge keys (`<<`, which YAML 1.2 does not have) and tags, and it limits size and depth.
+It records the line of every key, so
 that an error can name it. It reads JSON too, because JSON is YAML.
 """
 
 import re
+import unicodedata
 from typing import Any, ClassVar
 
 import yaml
 
 MAX_NODES = 10_000  # with aliases expanded, so that a "billion laughs" file is refused
 MAX_DEPTH = 50
+MAX_SHOWN = 200  # characters of the text in a message
 
 Location = tuple[str | int, ...]
 
@@ -77,9 +80,11 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise YamlError("a key must be plain text", line)
             key = key_node.value
+            if key == "<<" and key_node.style is None:
+                raise YamlError("merge keys (<<) are not read; write the keys out", line)
             if key in out:
                 first = self.lines[(*path, key)]
-                raise YamlError(f"key {key!r} is repeated (first on line {first})", line)
+                raise YamlError(f"key {key[:MAX_SHOWN]!r} is repeated (first on line {first})", line)
             self.lines[(*path, key)] = line
             out[key] = self.build(value_node, (*path, key))
         return out
@@ -90,13 +95,33 @@ class _TagRefusingLoader(yaml.SafeLoader):
 
     # `_scalar` resolves plain scalars, by YAML 1.2's rules.
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
+    nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.nodes += 1
+        if self.nodes > 2 * MAX_NODES:  # keys count too; without this, a large file takes seconds and much memory
+            raise YamlError(f"more than {MAX_NODES:,} values", self.peek_event().start_mark.line + 1)  # type: ignore[no-untyped-call]
         if not self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             if getattr(event, "tag", None) is not None:
-                raise YamlError(f"tags such as {event.tag!r} are not read", event.start_mark.line + 1)
+                raise YamlError(f"tags such as {event.tag[:MAX_SHOWN]!r} are not read", event.start_mark.line + 1)
         return super().compose_node(parent, index)
+
+
+_LOOKALIKES = {"“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "。": ".", "−": "-", "–": "-"}
+_TEXT = re.compile(r""""[^"\n]*"|'[^'\n]*'|(?<!\S)#.*""")  # quoted text and comments
+
+
+def refuse_lookalikes(text: str) -> None:
+    """Raise YamlError at full-width punctuation, another space, or a digit of another script, which look as if right.
+
+    Comments and quoted text may have them.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        for letter in "" if line.isascii() else _TEXT.sub("", line):
+            plain = _LOOKALIKES.get(letter) or unicodedata.normalize("NFKC", letter)
+            if not letter.isascii() and len(plain) == 1 and plain.isascii():
+                raise YamlError(f"has {letter!r} where YAML needs {plain!r}", number)
 
 
 def dump(value: Any) -> str:
@@ -109,20 +134,25 @@ def parse(text: str) -> tuple[Any, dict[Location, int]]:
 
     Raises YamlError where the text is not exactly one valid document within the limits and without tags.
     """
+    refuse_lookalikes(text)
+    loader = None
     try:
         loader = _TagRefusingLoader(text)
-        try:
-            node = loader.get_single_node()
-        finally:
-            loader.dispose()
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "not valid YAML"
-        raise YamlError(f"not valid YAML: {what}", mark.line + 1 if mark else None) from None
-    except yaml.YAMLError as error:  # for example a control character, for which PyYAML gives no line
-        raise YamlError(f"not valid YAML: {' '.join(str(error).split())}") from None
+        if mark and text[mark.index : mark.index + 1] == "\t":
+            what = "a tab; write spaces"
+        raise YamlError(f"not valid YAML: {what[:MAX_SHOWN]}", mark.line + 1 if mark else None) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise YamlError(f"not valid YAML: has the control character {chr(error.character)!r}", line) from None
     except RecursionError:
-        raise YamlError("nested too deeply") from None
+        raise YamlError("nested too deeply", loader.line + 1 if loader else None) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
     if node is None:
         return None, {}
     reader = _Reader()
