@@ -32,6 +32,7 @@ ARROWS = {
     "report": {*GROUND, "analysis", "config", "runs", "studies"},
     "verify": {"config", "console", "errors", "norms"},
     "check": {"console", "errors", "plugins", "signals"},
+    "tuner": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs"},
     "api": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs"},
     "cli": {"errors", "signals"},
     "__main__": {"cli"},

@@ -34,6 +34,7 @@ def compare(
         list[str] | None,
         typer.Option(metavar="KEY", help="Show the metric against KEY, as in train.optimizer.lr; give two for a grid."),
     ] = None,
+    tuned: Annotated[bool, typer.Option("--tuned", help="Show what `bnbench tune` chose, and the arms at it.")] = False,
     per_epoch: Annotated[bool, typer.Option("--per-epoch", help="Print one row per epoch, arms side by side.")] = False,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B", help="Choose columns, as in value,difference,norm.type.")
@@ -63,6 +64,7 @@ def compare(
       bnbench compare results/ --target 0.97 --sort target
       bnbench compare results/ --same 0.3
       bnbench compare results/ --by train.optimizer.lr
+      bnbench compare --tuned results/tuned
       bnbench compare results/ --format json > saved.json
       bnbench compare results/ --fail-if 'valid_accuracy < saved.json - 0.002'
     """
@@ -80,21 +82,25 @@ def compare(
     question = Question(metric, parse_at(at), baseline, target, early or (3 if target is not None else None))
     if same is not None:
         question = replace(question, same=same if question.is_loss else same / 100)
+    others = {
+        "--target": target,
+        "--early": early,
+        "--same": same is not None,
+        "--explain": explain,
+        "--per-epoch": per_epoch,
+        "--columns": columns,
+        "--sort": sort,
+        "--top": top,
+        "--fail-if": fail_if,
+    }
+    given = [option for option, value in others.items() if value]
+    if tuned:
+        unfit = {"--by": bool(by), "--metric": metric != "valid_accuracy", "--at": at != "final"}
+        _tuned(paths, baseline, form, [*given, *(option for option, value in unfit.items() if value)])
+        return
     if by:
-        others = {
-            "--target": target,
-            "--early": early,
-            "--same": same is not None,
-            "--explain": explain,
-            "--baseline": baseline,
-            "--per-epoch": per_epoch,
-            "--columns": columns,
-            "--sort": sort,
-            "--top": top,
-            "--fail-if": fail_if,
-            "--format latex": form == "latex",
-        }
-        _sweep(paths, question, by, form, [option for option, value in others.items() if value])
+        unfit = {"--baseline": baseline is not None, "--format latex": form == "latex"}
+        _sweep(paths, question, by, form, [*given, *(option for option, value in unfit.items() if value)])
         return
     gates = [parse_gate(text) for text in fail_if or []]
     runs = collect(paths)
@@ -134,4 +140,19 @@ def _sweep(paths: list[Path], question: "Question", keys: list[str], form: "Form
     notes = list(runs.notes)
     print_sweeps(sweeps(runs, question, keys, notes), notes, form, console.stdout())
     for note in notes:
+        console.say(str(note))
+
+
+def _tuned(paths: list[Path], baseline: str | None, form: "Format", others: list[str]) -> None:
+    """Print tuned arms. Raises ConfigError if `others`, the options that do not fit, are given."""
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.analysis.tuned import read_tuned
+        from bnbench.report.tuned import print_tuned
+
+    if others:
+        raise ConfigError(f"--tuned shows a tuning by its own rule; leave out {', '.join(others)}")
+    tuned = read_tuned(paths, baseline)
+    print_tuned(tuned, form, console.stdout())
+    for note in tuned.notes:
         console.say(str(note))
