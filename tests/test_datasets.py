@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -350,6 +351,18 @@ def test_status_names_what_is_damaged(bnbench, tmp_path):
     assert result.exit_code == 4
     assert "mnist5k        DAMAGED" in result.stdout and "mnist          not here" in result.stdout
     assert "mnist5k.pt is damaged" in result.stderr
+
+
+def test_a_signal_during_a_download_ends_it_with_a_line(bnbench, tmp_path, monkeypatch):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        result = bnbench("data", "fetch", "--data-dir", tmp_path)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert (result.exit_code, result.stderr) == (143, "bnbench: stopped by SIGTERM\n")
 
 
 @pytest.mark.full_mnist

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 import traceback
 from contextlib import ExitStack, suppress
@@ -13,7 +14,7 @@ from typer.core import TyperGroup
 
 from bnbench import __version__
 from bnbench.errors import BnbenchError, Interrupted, RunError
-from bnbench.signals import stop_at_once
+from bnbench.signals import Stop, signal_name, stop_at_once
 
 
 class _Commands(TyperGroup):
@@ -58,7 +59,8 @@ def _explain(error: BaseException) -> int:
     from bnbench.console import say
 
     if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("stopped by Ctrl-C", exit_code=130)
+        signum = error.signum if isinstance(error, Stop) else signal.SIGINT
+        error = Interrupted(f"stopped by {signal_name(signum)}", exit_code=128 + signum)
     if isinstance(error, OSError):
         error = RunError(f"{error.filename or 'the output'} cannot be written or read: {error.strerror or error}")
     assert isinstance(error, BnbenchError)

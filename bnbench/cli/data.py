@@ -7,7 +7,7 @@ import typer
 
 from bnbench.cli.app import DataDir, app
 from bnbench.errors import ConfigError, RunError
-from bnbench.signals import stop_at_once
+from bnbench.signals import signals_raise, stop_at_once
 
 data_app = typer.Typer(no_args_is_help=True, help="See, fetch and check the datasets.")
 app.add_typer(data_app, name="data")
@@ -69,7 +69,9 @@ def fetch(
     if dataset not in datasets.names():
         raise ConfigError(f"there is no dataset called {dataset!r}; the datasets are {', '.join(datasets.names())}")
     folder = datasets.data_dir(data_dir)
-    with Progress() as progress:
+    with stop_at_once():
+        import bnbench.data.splits  # noqa: F401  # it imports torch, which a signal must not interrupt
+    with signals_raise(), Progress() as progress:  # a signal must not leave a terminal without its cursor
         datasets.load(dataset, folder, say=progress.say, show=progress.download)
     if not datasets.cache_file(dataset, folder).exists():
         raise RunError(f"{dataset} could not be kept in {folder}; make room there, or choose another --data-dir")
