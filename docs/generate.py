@@ -36,6 +36,7 @@ from bnbench.config.train import OPTIMIZERS, SCHEDULES, TrainConfig
 from bnbench.report import plots
 from bnbench.report.columns import ARM, BASELINE, available
 from bnbench.report.tables import print_tables
+from bnbench.runs import evaluations
 from bnbench.runs import format as runs
 from bnbench.studies.schema import MEASURES, Claim, Study, Tuning
 
@@ -159,6 +160,7 @@ FILES = {
     "metrics.csv": "Losses and accuracies, one row for each epoch.",
     "timing.csv": "Seconds, one row for each epoch.",
     "mistakes.csv": "The test images that the final network classifies wrong, one row each.",
+    "evaluations.csv": "The final network by other statistics, with [`evaluations`](configuration.md#evaluations).",
     "run.json": "Status, settings, data, provenance and final metrics.",
     "model.pt": "The weights of the final network.",
     "continue.pt": "The rest of the last state of a complete run. [Longer runs](many-runs.md#train-longer) need it.",
@@ -175,6 +177,12 @@ CSV = {
     "image": "Index of the test image, from 0.",
     "label": "The right digit or class.",
     "predicted": "The digit or class that the network chose.",
+    "evaluation": "`running`, `precise`, `batch=N` or `momentum=M`.",
+    "loss": "Mean cross-entropy on the validation images.",
+    "accuracy": "Accuracy on the validation images.",
+    "images": "Number of validation images.",
+    "mean_error": "Error of the running means. See [Evaluations](configuration.md#evaluations).",
+    "var_error": "The same of the running variances.",
 }
 RUN = {
     "schema_version": "Version of this format.",
@@ -448,9 +456,8 @@ def file_table() -> Iterator[str]:
 
 
 def csv_columns() -> Iterator[str]:
-    for number, (file, header) in enumerate(
-        {"metrics.csv": runs.METRICS, "timing.csv": runs.TIMING, "mistakes.csv": runs.MISTAKES}.items()
-    ):
+    tables = {"metrics.csv": runs.METRICS, "timing.csv": runs.TIMING, "mistakes.csv": runs.MISTAKES}
+    for number, (file, header) in enumerate({**tables, runs.EVALUATIONS: evaluations.HEADER}.items()):
         yield from ["", f"### {file}", ""] if number else [f"### {file}", ""]
         yield from table(("column", "meaning"), ([f"`{name}`", described(CSV, name)] for name in header))
 

@@ -204,7 +204,7 @@ def test_overrides_change_the_config_and_its_name(write):
         (
             "x=1",
             "--set x=1: x: unknown key; the keys here are name, data, model, norm, train, device, threads, dtype,"
-            " seeds, grid",
+            " seeds, evaluations, grid",
         ),
         ("train.lr=0.5", "--set train.lr=0.5: train.lr: unknown key; did you mean train.optimizer.lr?"),
         (
@@ -369,7 +369,11 @@ HINTS = [
     ("name: good", "momentum: 0.1", "did you mean norm.momentum or train.optimizer.momentum?"),
     ("type: mlp}", "type: mlp, seeds: 3}", "did you mean seeds, at the top of the file?"),
     ("type: mlp}", "type: mlp, grid: {}}", "did you mean grid, at the top of the file?"),
-    ("name: good", "x: 1", "the keys here are name, data, model, norm, train, device, threads, dtype, seeds, grid"),
+    (
+        "name: good",
+        "x: 1",
+        "the keys here are name, data, model, norm, train, device, threads, dtype, seeds, evaluations, grid",
+    ),
     # a norm without its type, a wrong type
     ("type: batch", "nrom: batch", "norm.type: is required; write type: batch in place of nrom: 'batch'"),
     ("type: batch", "typ: bacth", "norm.type: is required; write type: batch in place of typ: 'bacth'"),

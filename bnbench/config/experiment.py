@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
-from bnbench.config.base import EVERY_KEY, READING, ByType, Strict, key_error
+from bnbench.config.base import EVERY_KEY, READING, ByType, Strict, key_error, later
 from bnbench.config.data import DataConfig
+from bnbench.config.evaluations import Evaluation, label, momenta
+from bnbench.config.evaluations import parse as parse_evaluations
 from bnbench.config.models import MODELS, ModelConfig, UnknownModel
 from bnbench.config.norms import NORMS, find
 from bnbench.config.norms.base import NoNormConfig, NormOptions, UnknownNorm, Use
@@ -29,7 +31,8 @@ MAX_SEEDS = 10_000
 class Config(Strict):
     """One experiment: an arm and the seeds to run it with.
 
-    The arm is every setting except `name`, `seeds` and `data.fallback`. Raises pydantic's ValidationError.
+    The arm is every setting except `name`, `seeds`, `evaluations` and `data.fallback`. Raises pydantic's
+    ValidationError.
     """
 
     name: str
@@ -42,6 +45,10 @@ class Config(Strict):
     dtype: Literal["float32", "float64"] = "float32"
     smoke: bool = False  # --smoke sets this label, which keeps smoke runs apart from others
     seeds: list[int] = Field([0])
+    evaluations: list[Evaluation] = later(
+        [],
+        description="By which statistics the final network is evaluated besides. See [Evaluations](#evaluations).",
+    )
 
     @field_validator("name")
     @classmethod
@@ -56,6 +63,11 @@ class Config(Strict):
     @classmethod
     def _seeds_in_any_spelling(cls, seeds: Any) -> list[int]:
         return parse_seeds(seeds)
+
+    @field_validator("evaluations", mode="before")
+    @classmethod
+    def _evaluations_as_written(cls, evaluations: Any) -> list[Evaluation]:
+        return parse_evaluations(evaluations)
 
     @model_validator(mode="after")
     def _norm_fits_model_and_batch(self) -> Self:
@@ -77,6 +89,7 @@ class Config(Strict):
         )
         self._refuse_activation()
         self._refuse_training()
+        self._refuse_evaluations()
         return self
 
     def _refuse_activation(self) -> None:
@@ -101,6 +114,14 @@ class Config(Strict):
             raise key_error("train.only", f"the norm {self.norm.type} has no parameters to train here")
         if train.schedule is not None and not self.smoke:  # a smoke run has one epoch
             train.schedule.refuse(train.epochs, self.data.batches()[0])
+
+    def _refuse_evaluations(self) -> None:
+        """Raise `key_error` where the norm cannot be evaluated as asked."""
+        can = self.norm.evaluations
+        for name in map(label, self.evaluations):
+            if can is not None and not isinstance(self.norm, UnknownNorm) and name.partition("=")[0] not in can:
+                only = f"can only be evaluated by {', '.join(can)}" if can else "can only be evaluated as it is"
+                raise key_error("evaluations", f"{name}: with its options, the norm {self.norm.type} {only}")
 
     def _training_images(self) -> int:
         """The number of training images. Raises `key_error` where a limit asks for more images than there are."""
@@ -157,9 +178,14 @@ class Config(Strict):
         for seed in self.seeds:
             yield self.model_copy(update={"seeds": [seed]})
 
+    @property
+    def averages(self) -> tuple[float, ...]:
+        """The momenta of the moving averages that training keeps for `evaluations`."""
+        return () if self.norm.evaluations is None else momenta(self.evaluations)
+
     def arm(self) -> dict[str, Any]:
-        """The settings that make two runs the same arm: all except the name, the seeds and the fallback."""
-        exclude: dict[str, Any] = {"name": True, "seeds": True, "data": {"fallback"}}
+        """The settings that make two runs the same arm: all except name, seeds, evaluations and the fallback."""
+        exclude: dict[str, Any] = {"name": True, "seeds": True, "evaluations": True, "data": {"fallback"}}
         return self.model_dump(mode="json", exclude=exclude, context=EVERY_KEY)
 
     def digest_of_any_length(self) -> str:
@@ -173,7 +199,7 @@ class Config(Strict):
         """
         data = self.data.model_copy(update={"fallback": DataConfig().fallback})
         arm = self.model_copy(update={"data": data})
-        settings = arm.model_dump(mode="json", exclude={"name", "seeds"}, exclude_defaults=True)
+        settings = arm.model_dump(mode="json", exclude={"name", "seeds", "evaluations"}, exclude_defaults=True)
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

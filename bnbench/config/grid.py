@@ -84,7 +84,7 @@ def _problem(keys: list[str], values: Any, there: set[str]) -> str | None:
     if not keys or not all(map(KEY.fullmatch, keys)):
         return "is not a dotted key, as in train.optimizer.lr"
     for key in keys:
-        if key in ("seeds", "name", "smoke", "grid"):
+        if key in ("seeds", "name", "evaluations", "smoke", "grid"):
             return "cannot vary in a grid" + ("; name them by seeds: 0..9" if key == "seeds" else "")
     if len(set(keys)) < len(keys) or (twice := sorted(there & set(keys))):
         return f"names {keys[0] if len(set(keys)) < len(keys) else twice[0]} a second time in the grid"

@@ -24,7 +24,7 @@ from bnbench.errors import ConfigError
 MAX_PROBLEMS = 20  # keeps a message readable
 MAX_RUNS = MAX_ARMS  # of one command
 # Overrides that are not part of the name: most do not change the arm; device and threads barely change the results.
-NOT_IN_NAME = ("seeds", "name", "grid", "data.fallback", "device", "threads")
+NOT_IN_NAME = ("seeds", "name", "grid", "evaluations", "data.fallback", "device", "threads")
 
 Say = Callable[[str], None]
 

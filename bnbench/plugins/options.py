@@ -11,6 +11,7 @@ from pydantic import ConfigDict, ValidationError, create_model, model_validator
 from pydantic.errors import PydanticUserError
 
 from bnbench.config.base import key_error
+from bnbench.config.evaluations import Kind
 from bnbench.config.norms.base import ActivationNormConfig
 from bnbench.errors import ConfigError
 from bnbench.plugins.execute import described
@@ -47,6 +48,10 @@ class OwnNormConfig(ActivationNormConfig):
     @property
     def evaluates_images_alone(self) -> bool:
         return False  # its code decides, and nobody knows
+
+    @property
+    def evaluations(self) -> tuple[Kind, ...] | None:
+        return ("running",)
 
     def options(self) -> dict[str, Any]:
         return {key: value for key, value in super().options().items() if key not in self.source.recorded()}

@@ -5,6 +5,7 @@
       metrics.csv   METRICS, one row for each epoch; every rerun writes the same bytes
       timing.csv    TIMING, one row for each epoch
       mistakes.csv  MISTAKES, one row for each test image that the final network misclassifies
+      evaluations.csv  only if the config has evaluations: one row for each (evaluations.py)
       run.json      status, config and its digest, data, parameters, provenance, final (and test) metrics
       model.pt      final weights (a state_dict)
       continue.pt   of a complete run: the rest of its last state, from which a longer run continues
@@ -34,7 +35,8 @@ TIMING = ("epoch", "train_seconds", "valid_seconds")
 MISTAKES = ("image", "label", "predicted")
 CHECKPOINT = "checkpoint"  # an unfinished run resumes from it (kept.py)
 CONTINUE = "continue.pt"  # with model.pt, a longer run continues a complete one from it
-FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", "run.json", "model.pt", CONTINUE)
+EVALUATIONS = "evaluations.csv"
+FILES = ("config.yaml", "metrics.csv", "timing.csv", "mistakes.csv", EVALUATIONS, "run.json", "model.pt", CONTINUE)
 FINISHED = ("complete", "diverged")  # a diverged run is a result too
 DIVERGED_LOSS = 1e3  # a run with a larger loss of a batch has diverged (training/loop.py)
 UNFINISHED = ("running", "interrupted", "failed")

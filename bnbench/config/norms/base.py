@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from bnbench.config.base import Strict, key_error, plain
+from bnbench.config.evaluations import KINDS, Kind
 
 Epsilon = Annotated[float, Field(ge=1e-30, le=1)]  # anything smaller is 0 in float32, or almost
 Momentum = Annotated[float | None, Field(ge=0, le=1)]
@@ -84,6 +85,11 @@ class NormOptions(Strict):
         return True
 
     @property
+    def evaluations(self) -> tuple[Kind, ...] | None:
+        """The evaluations that a config may ask for, or None if all are the same, for want of statistics."""
+        return None
+
+    @property
     def has_parameters(self) -> bool:
         """Whether it has parameters that are trained, as far as its options tell."""
         return self.changes != "nothing" and bool(self.learns_more or getattr(self, "affine", True))
@@ -136,6 +142,10 @@ class ActivationNormConfig(NormOptions):
     @property
     def evaluates_images_alone(self) -> bool:
         return self.evaluates_by_running_statistics
+
+    @property
+    def evaluations(self) -> tuple[Kind, ...] | None:
+        return KINDS if self.needs_batch else None
 
     def refuse(self, use: Use) -> None:
         refuse_no_layer(use)

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from bnbench.config.base import key_error
+from bnbench.config.evaluations import KINDS, Kind
 from bnbench.config.norms.base import ActivationNormConfig, Epsilon, Momentum, NormOptions
 
 
@@ -63,6 +64,12 @@ class BatchNormConfig(OverBatchConfig):
     @property
     def evaluates_by_population_statistics(self) -> bool:
         return self.eval_statistics == "population"
+
+    @property
+    def evaluations(self) -> tuple[Kind, ...] | None:
+        if not self.evaluates_by_running_statistics:
+            return ("batch",)
+        return ("running", "precise", "batch") if self.evaluates_by_precise_statistics else KINDS
 
     def options(self) -> dict[str, Any]:
         options = super().options()

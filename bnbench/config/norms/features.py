@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from bnbench.config.base import key_error, later
+from bnbench.config.evaluations import Kind
 from bnbench.config.norms.base import ActivationNormConfig, Epsilon, NormOptions
 
 
@@ -35,6 +36,10 @@ class InstanceNormConfig(ActivationNormConfig):
         if not self.track_running_stats:
             self._no_effect("track_running_stats: false", "momentum")
         return self
+
+    @property
+    def evaluations(self) -> tuple[Kind, ...] | None:
+        return ("running",) if self.track_running_stats else None
 
     def refuse_features(self, features: Sequence[int], spatial: bool) -> None:
         if not spatial:
