@@ -224,7 +224,8 @@ def test_a_trace_is_used_where_it_pays():
     assert engine_of(config, "auto", 1) == "traced"
     assert engine_of(config, "auto", 5) == "stacked"
     assert engine_of(config, "eager", 1) == "eager"
-    assert engine_of(job(0, 0, "model={type: cnn}").config, "auto", 1) == "eager"
+    assert engine_of(job(0, 0, "model={type: cnn}", "train.epochs=5").config, "auto", 1) == "traced"
+    assert engine_of(job(0, 0, "model={type: cnn}", "train.epochs=3").config, "auto", 1) == "eager"
     assert engine_of(config.model_copy(update={"device": "cuda"}), "auto", 1) == "eager"
 
 

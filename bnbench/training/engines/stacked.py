@@ -29,7 +29,7 @@ class Stacked:
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
         self._replays: dict[torch.Size, Replay] = {}
-        self._inputs: list[Tensor] = []  # parameters and buffers, (S, ...)
+        self._state: list[Tensor] = []  # parameters and buffers, (S, ...)
         self._trained: list[Tensor] = []
         self._optimizer: SGD | None = None
 
@@ -37,11 +37,12 @@ class Stacked:
         """Run each network's forward and backward pass on its own images of `batch`, (S, N, ...)."""
         replay = self._replays.get(batch.labels.shape)
         if replay is None:
-            replay = self._replays[batch.labels.shape] = trace([n.model for n in self._networks], batch)
-        if self._optimizer is None:
-            self._optimizer = self._stack()
+            traced = trace([n.model for n in self._networks], batch)
+            if self._optimizer is None:
+                self._optimizer = self._stack()
+            replay = self._replays[batch.labels.shape] = traced.of(self._state)
         with torch.inference_mode():
-            logits, _, *gradients = replay(*self._inputs, *batch)
+            logits, _, *gradients = replay(*batch)
         for parameter, gradient in zip(self._trained, gradients, strict=True):
             parameter.grad = gradient
         return [Forward(own, None) for own in logits]
@@ -62,8 +63,8 @@ class Stacked:
             raise Untraceable("it needs networks that train by SGD with the same numbers")
         parameters = list(zip(*(network.model.parameters() for network in self._networks), strict=True))
         buffers = list(zip(*(network.model.buffers() for network in self._networks), strict=True))
-        self._inputs = [_share(tensors) for tensors in (*parameters, *buffers)]
-        stacked = {own[0]: new for own, new in zip(parameters, self._inputs, strict=False)}
+        self._state = [_share(tensors) for tensors in (*parameters, *buffers)]
+        stacked = {own[0]: new for own, new in zip(parameters, self._state, strict=False)}
         self._trained = [new for own, new in stacked.items() if own.requires_grad]
         optimizer = copy.copy(first)
         optimizer.parameters = [stacked[parameter] for parameter in first.parameters]

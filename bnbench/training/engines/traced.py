@@ -18,7 +18,7 @@ class Traced:
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = networks
-        self._inputs = [[*network.model.parameters(), *network.model.buffers()] for network in networks]
+        self._states = [[*network.model.parameters(), *network.model.buffers()] for network in networks]
         self._trained = [[p for p in network.model.parameters() if p.requires_grad] for network in networks]
         self._replays: dict[torch.Size, list[Replay]] = {}
 
@@ -27,13 +27,13 @@ class Traced:
         replays = self._replays.get(batch.labels.shape)
         if replays is None:
             replays = self._replays[batch.labels.shape] = [
-                trace([network.model], Batch(images[None], labels[None]))
-                for network, (images, labels) in zip(self._networks, batch.each(), strict=True)
+                trace([network.model], Batch(images[None], labels[None])).of(state)
+                for network, state, (images, labels) in zip(self._networks, self._states, batch.each(), strict=True)
             ]
         forward = []
-        for replay, inputs, trained, own in zip(replays, self._inputs, self._trained, batch.each(), strict=True):
+        for replay, trained, own in zip(replays, self._trained, batch.each(), strict=True):
             with torch.inference_mode():
-                logits, loss, *gradients = replay(*inputs, *own)
+                logits, loss, *gradients = replay(*own)
             for parameter, gradient in zip(trained, gradients, strict=True):
                 parameter.grad = gradient
             forward.append(Forward(logits, loss))
