@@ -317,6 +317,33 @@ def test_a_dead_worker_fails_only_its_run(tiny, tmp_path, data_folder):
     assert process.returncode == 0 and stdout.count("already complete") == 3
 
 
+def test_a_killed_stack_resumes_in_halves(tiny, tmp_path, data_folder, bnbench):
+    """A kill in the middle of a stack costs its runs at most the epoch that they were in."""
+    options = ("--seeds", "0..3", "--engine", "stacked", "--stack", "2")
+    with command(tiny, tmp_path, data_folder, *options, "--jobs", "2", epochs=60) as process:
+        wait_for_epochs(process, {f"long seed {seed}" for seed in range(4)})
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0 and "Traceback" not in stderr and stdout.count("valid accuracy") == 4
+    assert stderr.count("resumes after epoch") == 2
+    bnbench(
+        "run",
+        tiny,
+        "--seeds",
+        "0..3",
+        "--set",
+        "train.epochs=60",
+        "--name",
+        "long",
+        "--out",
+        "alone",
+        "--engine",
+        "eager",
+    )
+    for seed in range(4):
+        assert same(tmp_path / "r" / "long" / f"seed-{seed}", tmp_path / "alone" / "long" / f"seed-{seed}") == []
+
+
 def test_images_that_workers_cannot_map_are_said(bnbench, tiny, monkeypatch):
     monkeypatch.setenv("BNBENCH_TMP", "/proc/nothing")
     result = bnbench("run", tiny, "--seeds", "0..1", "--jobs", "2")
