@@ -7,10 +7,13 @@ The rows are for one network on one core with one PyTorch thread: training alone
 loops of a network take turns, epoch by epoch, so that a change of the machine's speed meets all of them. A stack's
 seconds are divided by its networks. "of eager" is the training of the eager engine divided by that of the row;
 "of tutorial" compares training and validation with the tutorial's program. The first epoch, with the trace and the
-checked steps, is not counted; a line below each table says how long it took beyond the others.
+checked steps, is not counted; a line below each table says how long it took beyond the others. With JAX installed,
+`mlp_bn` has rows of its compiled scan (jax_mlp.py).
 """
 
 import argparse
+import importlib.util
+import os
 import platform
 import statistics
 import time
@@ -105,6 +108,19 @@ def tutorial(name: str, dataset: datasets.Dataset) -> Callable[[], Seconds]:
     return timed
 
 
+def by_jax(networks: int, dataset: datasets.Dataset) -> Callable[[], Seconds]:
+    """A function that trains and validates one more epoch of `networks` networks by JAX."""
+    import jax_mlp
+
+    one = jax_mlp.epochs_of(networks, dataset)
+
+    def timed() -> Seconds:
+        train_s, valid_s, _ = one()
+        return Seconds(train_s / networks, valid_s / networks)
+
+    return timed
+
+
 def measure(name: str, dataset: datasets.Dataset, repeats: int) -> tuple[Table, str]:
     config = load_config(Path(f"configs/{name}.yaml"), ["device=cpu"])
     splits = load_splits(normalize(dataset, Pixels()), config.data, torch.device("cpu"))
@@ -118,6 +134,8 @@ def measure(name: str, dataset: datasets.Dataset, repeats: int) -> tuple[Table, 
     }
     for size in STACKS if mlp else ():
         loops[f"stacked, {size}"] = epochs_of(name, "stacked", size, splits, repeats + 1)
+    if name == "mlp_bn" and importlib.util.find_spec("jax"):
+        loops |= {"JAX": by_jax(1, dataset), "JAX, vmap of 10": by_jax(10, dataset)}
     seconds: dict[str, list[Seconds]] = {which: [] for which in loops}
     for _ in range(repeats + 1):
         for which, epoch in loops.items():
@@ -139,7 +157,7 @@ def measure(name: str, dataset: datasets.Dataset, repeats: int) -> tuple[Table, 
         both = which == "tutorial"
         table.add_row(which, f"{train_s:.3f}", "(in both)" if both else f"{valid_s:.3f}" if valid_s else "", *cells)
     extra = {
-        which: (every[0].train - median[which].train) * (int(which.split()[-1]) if "stacked" in which else 1)
+        which: (every[0].train - median[which].train) * (int(which.split()[-1]) if which[-1].isdigit() else 1)
         for which, every in seconds.items()
         if which not in ("floor", "tutorial")
     }
@@ -154,6 +172,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=None, help="epochs of each loop; the medians count")
     arguments = parser.parse_args()
     idle.watch()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, for JAX too
     torch.set_num_threads(1)
     name = "mnist5k" if arguments.quick else "mnist"
     dataset, _ = datasets.load(name, datasets.data_dir(arguments.data_dir))
