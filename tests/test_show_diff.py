@@ -52,6 +52,8 @@ def test_a_run_is_shown_with_its_norm_layers(bnbench, tiny, tmp_path):
         assert f"{symbol}: {first}; min" in out
     assert "num_batches_tracked: 8" in out
     assert "linear1" not in out
+    order = [out.index(word) for word in ("validation, last epoch", "γ (weight)", "\nconfig\n", "config's SHA-256")]
+    assert order == sorted(order)  # the checksums are last
     about = json.loads((folder / "run.json").read_text())
     for value in (about["digest"], about["dataset"]["sha256"], about["provenance"]["torch"], about["started"]):
         assert value in out

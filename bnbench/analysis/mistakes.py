@@ -12,6 +12,8 @@ from bnbench.runs.notes import Kind, Note
 
 SHOWN = 5  # arms that a note names
 
+NORMAL = "normal for runs that are kept without it, as in results/norms"
+
 Wrong = dict[int, Images]  # seed → images, in order
 
 
@@ -39,5 +41,7 @@ def read_wrong(arms: Iterable[Arm], notes: list[Note]) -> dict[Arm, Wrong]:
     if lost:
         names = ", ".join(arm.label for arm, _ in lost[:SHOWN])
         more = f", and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
-        notes.append(Note(Kind.IMAGES, f"no interval over test images for {names}{more}: {lost[0][1]}"))
+        what = f"no interval over test images for {names}{more}: {lost[0][1]}"
+        missing = not all((run.path / "mistakes.csv").exists() for run in lost[0][0].complete)
+        notes.append(Note(Kind.IMAGES, what + (f" ({NORMAL}). Their intervals are over seeds" if missing else "")))
     return found

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bnbench.analysis.compare import Question
     from bnbench.report.sweep import Format
 
+TITLE = "bnbench compare"  # of annotations
+
 
 @app.command(short_help="Compare arms: means, differences, 95 % intervals.")
 def compare(
@@ -75,7 +77,9 @@ def compare(
         from bnbench.analysis.compare import compare as answer
         from bnbench.report import columns as choice
         from bnbench.report import tables
+        from bnbench.report.annotations import annotations
         from bnbench.report.gate import failures, parse_gate
+        from bnbench.runs.notes import Kind
 
     if bootstrap:
         raise ConfigError("--bootstrap: is gone; without it, the interval of the final accuracy covers test images too")
@@ -122,6 +126,9 @@ def compare(
         tables.print_tables(shown, notes, form, console.stdout(), explain=explain)
     for note in notes:
         console.say(str(note))
+    unjudged = [str(note) for note in notes if note.kind is Kind.GATE]
+    for line in (*annotations("error", TITLE, failed), *annotations("warning", TITLE, unjudged)):
+        console.say(line)
     if failed:
         raise CheckFailed("\n".join(failed))
 

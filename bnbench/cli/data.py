@@ -1,11 +1,13 @@
 """`bnbench data status` and `fetch`."""
 
+import json
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from bnbench.cli.app import DataDir, app
+from bnbench.cli.options import TextOrJson
 from bnbench.errors import ConfigError, RunError
 from bnbench.signals import signals_raise, stop_at_once
 
@@ -21,28 +23,38 @@ def _datasets() -> Iterator[tuple[str, str]]:
 
 
 @data_app.command()
-def status(data_dir: DataDir = None) -> None:
+def status(data_dir: DataDir = None, form: TextOrJson = "table") -> None:
     """Show which datasets are here, and check them.
 
     \b
     Examples:
       bnbench data status
       bnbench data status --data-dir my-data
+      bnbench data status --format json
     """
     with stop_at_once():
-        from bnbench.console import clean
+        from bnbench.console import JSON_SCHEMA_VERSION, clean
         from bnbench.data import datasets
         from bnbench.errors import DataError
 
     folder = datasets.data_dir(data_dir)
-    typer.echo(clean(str(folder)))
+    found: dict[str, dict[str, str]] = {}
     damaged = None
     for name in datasets.names():
         try:
-            typer.echo(f"  {name:14} {datasets.describe(name, folder)}")
+            text = datasets.describe(name, folder)
+            found[name] = {"status": "here" if datasets.is_here(name, folder) else "missing", "text": text}
         except DataError as error:
             damaged = error
-            typer.echo(f"  {name:14} DAMAGED")
+            found[name] = {"status": "damaged", "text": str(error)}
+    if form == "json":
+        value = [{"dataset": name, **about} for name, about in found.items()]
+        about = {"schema_version": JSON_SCHEMA_VERSION, "folder": str(folder), "datasets": value}
+        typer.echo(json.dumps(about, indent=2))
+    else:
+        typer.echo(clean(str(folder)))
+        for name, about in found.items():
+            typer.echo(f"  {name:14} {'DAMAGED' if about['status'] == 'damaged' else about['text']}")
     if damaged is not None:
         raise damaged
 

@@ -1,6 +1,5 @@
 """`bnbench run`."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -99,6 +98,7 @@ def run(
 
     with stop_at_once():
         from bnbench.data import datasets
+        from bnbench.launch.advice import compare_command, swept_key
         from bnbench.launch.dry import dry
         from bnbench.launch.execute import Places
         from bnbench.launch.progress import Progress, result_line
@@ -123,7 +123,10 @@ def run(
     if problems:
         raise RunError("\n".join(problems))
     if not quiet:
-        say(f"Compare: bnbench compare {shlex.quote(str(out))}")
+        command = compare_command(out, [finished.path.parent.name for finished, _ in runs])
+        say(f"Compare: {command}")
+        if key := swept_key(loaded):
+            say(f"As a sweep: {command} --by {key}")
 
 
 def _say_what_seeds_can_show(configs: "list[Config]", out: Path, asked: int) -> None:

@@ -101,9 +101,9 @@ def _results(table: Table) -> dict[str, Column]:
         "seeds": SEEDS,
         "value": _mean_column(f"{at} {what}", question.column, lambda row: row.value, loss=loss, over=table.over),
         "difference": _difference_column(table),
+        "verdict": _verdict_column(question),
         "p": P,
         "wins": _wins_column(question),
-        "verdict": _verdict_column(question),
         "shares": SHARES,
     }
     same_length = not isinstance(table.group, Mixed)  # else only values at the epoch can be compared

@@ -176,8 +176,8 @@ def _limits(table: Table) -> Iterator[Limit]:
         )
     yield from _copies(table)
     if table.question.at == "best" and any(row.value for row in table.rows):
-        long = "best: each seed's best epoch is chosen on the images it is measured on, so it is too good."
-        yield Limit("best is too good", long)
+        short = "each run's best epoch is chosen on the images that measure it, so expect worse on new images"
+        yield Limit(short, f"best: {short}.")
     if any(row.difference and not row.difference.paired for row in table.compared):
         rows = [row for row in table.compared if row.difference and not row.difference.paired]
         names = _names(rows, _label)

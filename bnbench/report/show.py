@@ -20,38 +20,46 @@ Layers = dict[str, dict[str, list[float]]]  # norm layer → tensor → its valu
 
 
 def print_run(run: Run, layers: Layers, found: Confusion | None, console: Console) -> None:
-    """Print the status, metrics, origin and config of a run, its mistakes, and the values of its norm layers."""
+    """Print the status and metrics of a run, the values of its norm layers, its mistakes, its config and its origin."""
     console.print(
         f"{run.name}, seed {run.seed}: {run.status} after {len(run.rows)} of {run.epochs} epochs", style="bold"
     )
     about = read_json(run.path)
-    facts = {
+    results = {
         "folder": run.path,
         "data": f"{run.dataset}, {run.train_images:,} training and {run.valid_images:,} validation images"
         + (f" held out, {run.test.images:,} test images" if run.test else ""),
-        "dataset's SHA-256": run.dataset_sha256,
-        "config's SHA-256": run.digest,
         "parameters": f"{run.parameters:,}",
-        "started": about.get("started"),
-        "ended": about.get("ended"),
         **({"reason": about["reason"]} if "reason" in about else {}),
         **_metrics(run),
+    }
+    origin = {
+        "dataset's SHA-256": run.dataset_sha256,
+        "config's SHA-256": run.digest,
+        "started": about.get("started"),
+        "ended": about.get("ended"),
         **run.provenance,
     }
+    _print_facts(results, console)
+    for layer, tensors in layers.items():
+        console.print(f"\n{inert(layer)}", style="bold")
+        for name, values in tensors.items():
+            console.print(_tensor(name, values))
+    if found is not None:
+        print_confusion(found, console)
+    console.print("\nconfig", style="bold")
+    console.print(dump(run_config(run.path)).rstrip())
+    console.print("\norigin", style="bold")
+    _print_facts(origin, console)
+
+
+def _print_facts(facts: dict[str, Any], console: Console) -> None:
     grid = Grid.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in facts.items():
         grid.add_row(inert(name), inert(value))
     console.print(grid)
-    console.print("\nconfig", style="bold")
-    console.print(dump(run_config(run.path)).rstrip())
-    if found is not None:
-        print_confusion(found, console)
-    for layer, tensors in layers.items():
-        console.print(f"\n{inert(layer)}", style="bold")
-        for name, values in tensors.items():
-            console.print(_tensor(name, values))
 
 
 def _metrics(run: Run) -> dict[str, str]:
