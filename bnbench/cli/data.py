@@ -48,9 +48,9 @@ def status(data_dir: DataDir = None, form: TextOrJson = "table") -> None:
             damaged = error
             found[name] = {"status": "damaged", "text": str(error)}
     if form == "json":
-        value = [{"dataset": name, **about} for name, about in found.items()]
-        about = {"schema_version": JSON_SCHEMA_VERSION, "folder": str(folder), "datasets": value}
-        typer.echo(json.dumps(about, indent=2))
+        rows = [{"dataset": name, **about} for name, about in found.items()]
+        value = {"schema_version": JSON_SCHEMA_VERSION, "folder": str(folder), "datasets": rows}
+        typer.echo(json.dumps(value, indent=2))
     else:
         typer.echo(clean(str(folder)))
         for name, about in found.items():
