@@ -10,7 +10,8 @@ from bnbench.signals import stop_at_once
 
 with stop_at_once():  # a signal during the imports says so, too
     # This order is the order of --help.
-    from bnbench.cli import run, plan, tune, study, compare, report, show, diff, verify, check, norms, data  # noqa: F401, I001
+    from bnbench.cli import run, plan, tune, study, compare, report, show, diff, export  # noqa: F401, I001
+    from bnbench.cli import verify, check, norms, data  # noqa: F401
     from bnbench.cli.app import app
 
 __all__ = ["app"]
