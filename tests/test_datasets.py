@@ -20,6 +20,7 @@ import torchvision.datasets
 from bnbench.config.catalog import DATASETS, DatasetRow
 from bnbench.data import datasets, download
 from bnbench.errors import DataError, DataMissing
+from bnbench.launch.progress import Progress
 
 FULL = {"train_images": (60_000, 28, 28), "test_images": (10_000, 28, 28)}
 
@@ -206,14 +207,32 @@ def test_a_download_shows_its_bytes(tmp_path, mirror):
     assert [seen[-1] for seen in shown.values()] == [(size, size) for size in sizes]
 
 
-def test_a_download_has_a_bar_in_a_terminal_and_one_line_elsewhere(bnbench, tmp_path, mirror, monkeypatch):
+def test_a_download_has_a_bar_in_a_terminal_and_one_line_elsewhere(bnbench, tmp_path, mirror, tiny, monkeypatch):
+    run = ("run", tiny, "--set", "data={dataset: mnist, batch_size: 20}", "--set", "train.epochs=1", "--name", "t")
     piped = bnbench("data", "fetch", "--data-dir", tmp_path / "a")
     assert piped.stderr == "downloading mnist …\n"
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setattr("rich.console.Console.is_terminal", True)
     monkeypatch.setenv("COLUMNS", "100")
-    shown = bnbench("data", "fetch", "--data-dir", tmp_path / "b").stderr
-    assert "downloading mnist, file 4 of 4" in shown and "kB" in shown
+    for arguments in (["data", "fetch"], run):
+        shown = bnbench(*arguments, "--data-dir", tmp_path / arguments[0]).stderr
+        assert "downloading mnist, file 4 of 4" in shown and "kB" in shown
+    assert "downloading mnist, file" not in bnbench(*run, "--quiet", "--out", "b", "--data-dir", tmp_path / "b").stderr
+
+
+def test_the_bar_of_a_download_counts_kilobytes_and_goes_away(monkeypatch):
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "100")
+    with Progress() as progress:
+
+        def bars():
+            return [task for task in progress._bars.tasks if task.visible]
+
+        with progress.download("a file") as update:
+            update(1_500, None)
+            assert [(bar.description, bar.completed, bar.total) for bar in bars()] == [("a file", 2, None)]
+            update(2_500, 2_500)
+            assert (bars()[0].completed, bars()[0].total) == (3, 3)
+        assert bars() == []
 
 
 @pytest.mark.parametrize("missing", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])

@@ -92,7 +92,7 @@ def test_the_same_dataset_from_every_form(tmp_path, files):
 def test_packed_and_unpacked_files_and_two_places_add_up(tmp_path, files):
     put(tmp_path / "MNIST" / "raw", files["mnist"], names=NAMES[:1])
     put(tmp_path / "MNIST" / "raw", files["mnist"], names=NAMES[1:2], unpack=True)
-    put(tmp_path / "old", files["mnist"], names=NAMES[2:3])
+    put(tmp_path / "old", files["mnist"], names=[NAMES[0], NAMES[2]])  # the first is in a better place, too
     found = originals.find("mnist", tmp_path)
     assert [path and path.parent.name for path in found.paths] == ["raw", "raw", "old", None]
     assert "not here (3 of 4 original files)" in datasets.describe("mnist", tmp_path)

@@ -1,5 +1,6 @@
 """Shows runs to people: live bars in a terminal, elsewhere a line for each epoch; then a line for each run."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -64,7 +65,7 @@ class Progress:
         bar = self._bars.add_task(label, total=None, latest="kB")
 
         def update(done: int, total: int | None) -> None:
-            self._bars.update(bar, completed=done // 1_000, total=None if total is None else -(-total // 1_000))
+            self._bars.update(bar, completed=math.ceil(done / 1_000), total=total and math.ceil(total / 1_000))
 
         try:
             yield update
