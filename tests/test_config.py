@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnbench.config import hints
+from bnbench.config import hints, strict_yaml
 from bnbench.config.experiment import NAME, Config, parse_seeds
 from bnbench.config.load import load_config, load_configs
 from bnbench.config.models import MODELS
@@ -416,10 +416,10 @@ def test_every_hint_leads_to_a_key():
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("name: good", "name： good", "c.yaml:1: has '：' where YAML needs ':'"),
-        ("{type: sgd, ", "{type: sgd， ", "c.yaml:8: has '，' where YAML needs ','"),
-        ("lr: 1e-3", "lr: ０.1", "c.yaml:8: has '０' where YAML needs '0'"),
-        ("type: batch", "type: “batch”", "c.yaml:4: has '“' where YAML needs '\"'"),
+        ("name: good", "name： good", "c.yaml:1: has '：' where YAML needs ':'; text may have it between quotes"),
+        ("{type: sgd, ", "{type: sgd， ", "c.yaml:8: has '，' where YAML needs ','; text may have it between quotes"),
+        ("lr: 1e-3", "lr: ０.1", "c.yaml:8: has '０' where YAML needs '0'; text may have it between quotes"),
+        ("type: batch", "type: “batch”", "c.yaml:4: has '“' where YAML needs '\"'; text may have it between quotes"),
         ("  momentum: 0.9", "\tmomentum: 0.9", "c.yaml:5: not valid YAML: a tab; write spaces"),
         ("name: good", "name:\tgood", "c.yaml:1: not valid YAML: a tab; write spaces"),
         ("name: good", "<<: {a: 1}", "c.yaml:1: merge keys (<<) are not read; write the keys out"),
@@ -430,10 +430,15 @@ def test_what_only_looks_like_yaml(write, old, new, problem):
     assert problems(write(GOOD.replace(old, new))) == [problem]
 
 
+def test_letters_and_sentences_may_have_what_looks_like_ascii():
+    text = "a: ℓ and σ²\nb: It doesn’t matter – they are the same."
+    assert strict_yaml.parse(text)[0] == {"a": "ℓ and σ²", "b": "It doesn’t matter – they are the same."}
+
+
 def test_comments_and_quoted_text_may_have_any_letters(write):
     load_config(write(GOOD.replace("name: good", "name: good # 注：全角，也可以")))
     assert "is not a name" in problems(write(GOOD.replace("name: good", "name: 'a：b'")))[0]
-    assert problems(write(GOOD), "lr＝0.1") == ["--set lr＝0.1: has '＝' where YAML needs '='"]
+    assert problems(write(GOOD), "lr＝0.1") == ["--set lr＝0.1: has '＝' where YAML needs '='; text may have it between quotes"]
 
 
 def test_file_names_in_other_scripts(write):

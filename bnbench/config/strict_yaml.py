@@ -110,18 +110,24 @@ class _TagRefusingLoader(yaml.SafeLoader):
 
 _LOOKALIKES = {"“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "。": ".", "−": "-", "–": "-"}
 _TEXT = re.compile(r""""[^"\n]*"|'[^'\n]*'|(?<!\S)#.*""")  # quoted text and comments
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_SENTENCE = 5  # words in a line: it is text for readers, not keys and values
 
 
 def refuse_lookalikes(text: str) -> None:
     """Raise YamlError at full-width punctuation, another space, or a digit of another script, which look as if right.
 
-    Comments and quoted text may have them.
+    Comments, quoted text and sentences may have them.
     """
     for number, line in enumerate(text.split("\n"), start=1):
-        for letter in "" if line.isascii() else _TEXT.sub("", line):
+        bare = "" if line.isascii() else _TEXT.sub("", line)
+        if len(_WORD.findall(bare)) >= _SENTENCE:
+            continue
+        for letter in bare:
             plain = _LOOKALIKES.get(letter) or unicodedata.normalize("NFKC", letter)
-            if not letter.isascii() and len(plain) == 1 and plain.isascii():
-                raise YamlError(f"has {letter!r} where YAML needs {plain!r}", number)
+            looks = letter in _LOOKALIKES or unicodedata.category(letter) == "Nd" or not plain.isalnum()
+            if not letter.isascii() and looks and len(plain) == 1 and plain.isascii():
+                raise YamlError(f"has {letter!r} where YAML needs {plain!r}; text may have it between quotes", number)
 
 
 def dump(value: Any) -> str:
