@@ -89,9 +89,9 @@ WRONG = [
         "arms: [bach, none]",
         "17: claims.better.arms.0: there is no arm 'bach'; did you mean batch?",
     ),
-    ("type: metric,", "type: metrics,", "16: claims.better.measure.type: must be one of metric, epochs_to"),
+    ("type: metric,", "type: metrics,", "16: claims.better.measure.type: got 'metrics'; did you mean metric?"),
     ("type: metric,", "type: probe,", "16: claims.better.measure.type: there are no probes yet"),
-    ("valid_accuracy}", "valid_acuracy}", "16: claims.better.measure.metric: must be one of"),
+    ("valid_accuracy}", "valid_acuracy}", "16: claims.better.measure.metric: got 'valid_acuracy'; did you mean valid_accuracy?"),
     (
         "valid_accuracy}",
         "valid_accuracy, epoch: 4}",
@@ -130,7 +130,7 @@ WRONG = [
     ("    sd: 0.3\n", "", "14: claims.better.sd: is required: the power"),
     ("delta: 1.0", "dleta: 1.0", "19: claims.better.dleta: unknown key; did you mean delta?"),
     ("lr: 0.1}", "rl: 0.1}", "7: train.optimizer.rl: unknown key"),
-    ("{type: none}}", "{type: nonne}}", "9: norm.type: must be one of"),
+    ("{type: none}}", "{type: nonne}}", "9: norm.type: got 'nonne'; did you mean none?"),
     ("  data:", "  device: auto\n  data:", "5: base.device: a study names its device"),
     ("    quote: It helps.\n", "", "14: claims.better.quote: is required"),
 ]
