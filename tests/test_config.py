@@ -438,7 +438,8 @@ def test_letters_and_sentences_may_have_what_looks_like_ascii():
 def test_comments_and_quoted_text_may_have_any_letters(write):
     load_config(write(GOOD.replace("name: good", "name: good # 注：全角，也可以")))
     assert "is not a name" in problems(write(GOOD.replace("name: good", "name: 'a：b'")))[0]
-    assert problems(write(GOOD), "lr＝0.1") == ["--set lr＝0.1: has '＝' where YAML needs '='; text may have it between quotes"]
+    (problem,) = problems(write(GOOD), "lr＝0.1")
+    assert problem.startswith("--set lr＝0.1: has '＝' where YAML needs '=';")
 
 
 def test_file_names_in_other_scripts(write):

@@ -91,7 +91,7 @@ WRONG = [
     ),
     ("type: metric,", "type: metrics,", "16: claims.better.measure.type: got 'metrics'; did you mean metric?"),
     ("type: metric,", "type: probe,", "16: claims.better.measure.type: there are no probes yet"),
-    ("valid_accuracy}", "valid_acuracy}", "16: claims.better.measure.metric: got 'valid_acuracy'; did you mean valid_accuracy?"),
+    ("valid_accuracy}", "valid_acuracy}", "16: claims.better.measure.metric: got 'valid_acuracy'; did you mean"),
     (
         "valid_accuracy}",
         "valid_accuracy, epoch: 4}",
