@@ -33,8 +33,10 @@ from bnbench.config.data import DataConfig
 from bnbench.config.models import INITS, MODELS
 from bnbench.config.norms import NORMS
 from bnbench.config.train import OPTIMIZERS, SCHEDULES, TrainConfig
-from bnbench.report import plots
 from bnbench.report.columns import ARM, BASELINE, available
+from bnbench.report.family import chapters
+from bnbench.report.plots import curves
+from bnbench.report.seeds import seeds
 from bnbench.report.tables import print_tables
 from bnbench.runs import evaluations
 from bnbench.runs import format as runs
@@ -608,7 +610,9 @@ def confusion() -> Iterator[str]:
 def picture(name: str, file: str, up: str = "") -> Iterator[str]:
     """A tracked picture, with its numbers in words."""
     (whole,) = tables(REFERENCE, "mlp*", Question())
-    pictures = [*plots.curves(whole.rows), plots.differences(whole.rows, whole)]
+    (chapter,) = chapters([whole])
+    (family,) = chapter.families
+    pictures = [*curves(family), seeds(family)]
     text = next(one.text for one in pictures if one and one.name == name)
     text = text.replace("[", "\\[").replace("]", "\\]")
     yield f"![{text}]({up}results/figures/{file})"
@@ -631,7 +635,7 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "formats run": run_keys,
     "formats fields": fields,
     "findings tutorial": tutorial,
-    "findings differences-picture": lambda: picture("differences", "mlp-differences.svg", "../"),
+    "findings differences-picture": lambda: picture("seeds", "mlp-seeds.svg", "../"),
     "findings comparisons": comparisons,
     "findings norms": norm_results,
     "findings norm-comparisons": norm_comparisons,

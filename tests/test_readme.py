@@ -304,7 +304,7 @@ def test_synchronized_batch_norm_in_one_process_is_batch_norm():
 
 
 def test_the_pictures_show_the_arms():
-    for name in ("mlp-accuracy.svg", "mlp-differences.svg"):
+    for name in ("mlp-accuracy.svg", "mlp-seeds.svg"):
         assert "mlp_bn_batch_stats" in (REPOSITORY / "results" / "figures" / name).read_text()
 
 

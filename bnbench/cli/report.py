@@ -38,7 +38,8 @@ def report(
         from bnbench.analysis.arms import collect
         from bnbench.analysis.compare import Question, compare
         from bnbench.files import write_atomic
-        from bnbench.report.page import files, page
+        from bnbench.report.figures import files
+        from bnbench.report.page import page
 
     question = Question(metric, parse_at(at), baseline)
     if output.is_dir():

@@ -1,214 +1,168 @@
-"""A comparison → one HTML page in a single file: tables, pictures, environment, configs, commands.
+"""A comparison → one HTML page in a single file: a section for each sweep and each baseline, then what is folded.
 
 The page treats every value of a results file as text: it shows control characters and escapes HTML. The pictures
-are SVG inside the page, and its style sheet colours them. No torch.
+are SVG inside the page, and its style sheet colours them. There is no script. No torch.
 """
 
-import io
-import json
 import re
-import shlex
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from textwrap import wrap
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from markupsafe import Markup
 
 from bnbench import __version__
-from bnbench.analysis.arms import Arm, seed_ranges
-from bnbench.analysis.compare import Comparison, Row, Table
-from bnbench.config.strict_yaml import dump
-from bnbench.console import clean, inert
-from bnbench.errors import ResultsError
-from bnbench.report import plots
-from bnbench.report.cells import CUT
+from bnbench.analysis.compare import Comparison, Row
+from bnbench.analysis.measures import CURVES
+from bnbench.analysis.sweep import Sweep
+from bnbench.console import clean
+from bnbench.report import facts, plots, seeds, verdict
+from bnbench.report.charts.drawing import svg_parts
+from bnbench.report.charts.palette import Look, values
 from bnbench.report.classes import by_class
-from bnbench.report.columns import choose
-from bnbench.report.plots import Key, Picture
+from bnbench.report.family import Chapter, Family, chapters
+from bnbench.report.page_table import by_value, others, results
+from bnbench.report.picture import Picture
 from bnbench.report.sentences import summary
-from bnbench.report.sweep_plots import pictures, swept_in
-from bnbench.report.sweep_words import sentences, verdict
-from bnbench.runs.format import Run, run_config
+from bnbench.report.sweep_curves import each_value
+from bnbench.report.sweep_plots import pictures
+from bnbench.report.sweep_words import measured, sentences
+from bnbench.report.sweep_words import verdict as swept_verdict
 
-# Colours of the pictures → variables of the style sheet, with their values in light and dark.
-COLOURS = {
-    plots.INK: ("ink", plots.INK, "#e4e7eb"),
-    plots.RULE: ("rule", plots.RULE, "#434a54"),
-    plots.BASELINE: ("baseline", plots.BASELINE, "#d4d9e0"),
-    **{
-        light: (f"series{place}", light, dark)
-        for place, (light, dark) in enumerate(zip(plots.SERIES, plots.SERIES_ON_DARK, strict=True), start=1)
-    },
-}
-MOST = 30  # facts of the environment, and different values of each
-
-
-def page(comparison: Comparison, options: Sequence[str] = ()) -> str:
-    """The whole page. `options` are those of the command; the page prints them under “How to reproduce it”."""
-    tables = comparison.tables
-    arms = [row.arm for table in tables for row in table.rows]
-    columns = [choose(table, None, only_changed=True) for table in tables]
-    configs = list(_configs(arms))
-    numbers = count(1)
-
-    def inline(figure: Figure, title: str = "", text: str = "") -> Markup:
-        return inline_svg(render(figure, "svg").decode(), f"f{next(numbers)}", title, text)
-
-    with plots.style():
-        html = (
-            _templates()
-            .get_template("report.html.j2")
-            .render(
-                groups=[_group(table, of, inline) for table, of in zip(tables, columns, strict=True)],
-                cut=any(
-                    column.cell(row).endswith(CUT)
-                    for table, of in zip(tables, columns, strict=True)
-                    for column in of.values()
-                    for row in table.rows
-                ),
-                best=any("best" in of for of in columns),
-                notes=[*map(str, comparison.notes)],
-                environment=environment([run for arm in arms for run in (*arm.complete, *arm.diverged)]),
-                configs=configs,
-                commands=_commands(configs, options),
-                version=__version__,
-                colours=list(COLOURS.values()),
-            )
-        )
-    return html.encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be encoded
-
-
-def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
-    """File names and contents: each picture as SVG and PNG, with its title and legend."""
-    for number, table in enumerate(tables, start=1):
-        group = f"{number}-{'smoke-' if table.group.smoke else ''}{table.group.dataset}-{table.group.epochs}-epochs"
-        places = count(1)
-        drawn = [picture for sweep in swept_in(table) for picture in pictures(sweep)]
-        for family in _families(table):
-            drawn += [*(picture for _, curves in family.curves for picture in curves), *family.strips]
-        for picture in drawn:
-            name = f"{group}-{next(places):02}-{picture.name}"
-            with plots.style():
-                figure = standalone(picture, table.group.title())
-                images = [(f"{name}.{form}", render(figure, form, "white")) for form in ("svg", "png")]
-            yield from images
+WIDTHS = {"wide": 1120, "medium": 760, "narrow": 358}  # three drawings of each picture; the page shows one
+LATER = "train_loss"  # drawn large beside the metric that was asked for
 
 
 @dataclass(frozen=True)
-class Family:
-    """The pictures of arms that share a baseline. Curves show few arms at a time; strips show more."""
+class Section:
+    """A part of the page: its words in the list of contents, and its HTML, whose headings begin at level 2."""
 
-    baseline: str | None
-    curves: list[tuple[list[Row], list[Picture]]]
-    strips: list[Picture]
-
-
-def _families(table: Table) -> Iterator[Family]:
-    for rows in plots.families(table):
-        parts = plots.cut(rows, plots.STRIPS)
-        strips = [draw(part, table) for part in parts for draw in (plots.points, plots.differences)]
-        yield Family(
-            rows[0].baseline.label if rows[0].baseline else None,
-            [(part, list(plots.curves(part))) for part in plots.cut(rows, plots.LINES)],
-            [picture for picture in strips if picture],
-        )
+    title: str
+    html: Markup
 
 
-def _group(table: Table, columns: dict[str, Any], inline: Callable[..., Markup]) -> dict[str, Any]:
-    def shown(picture: Picture) -> dict[str, Any]:
-        return {"title": picture.title, "svg": inline(picture.draw(), picture.title, picture.text)}
+def page(comparison: Comparison, options: Sequence[str] = (), sections: Sequence[Section] = ()) -> str:
+    """The whole page. `options` are those of the command; the page prints them under “How to reproduce it”.
 
-    families = [
-        {
-            "baseline": family.baseline,
-            "curves": [
-                {
-                    "legend": [(key, inline(swatch(key)) if key.look else "") for key in plots.keys(rows)],
-                    "pictures": list(map(shown, drawn)),
-                }
-                for rows, drawn in family.curves
-            ],
-            "strips": list(map(shown, family.strips)),
-        }
-        for family in _families(table)
-    ]
+    `sections` come before those of the comparison.
+    """
+    tables = comparison.tables
+    arms = [row.arm for table in tables for row in table.rows]
+    files = list(facts.configs(arms))
+    templates = _templates()
+    found = [*sections, *(section for chapter in chapters(tables) for section in _sections(chapter, templates))]
+    html = templates.get_template("report.html.j2").render(
+        sections=found,
+        best=any(row.best for table in tables for row in table.rows),
+        notes=[*map(str, comparison.notes)],
+        environment=facts.environment([run for arm in arms for run in (*arm.complete, *arm.diverged)]),
+        configs=files,
+        commands=facts.commands(files, options),
+        version=__version__,
+        themes=(values(), values(dark=True)),
+    )
+    return html.encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be encoded
+
+
+def _sections(chapter: Chapter, templates: Environment) -> Iterator[Section]:
+    many = f", {chapter.table.group.epochs} epochs"
+    for one, looks in chapter.sweeps:
+        inside = chapter.inside if one is chapter.sweeps[-1][0] else []
+        html = templates.get_template("sweep.html.j2").render(_sweep(one, looks, inside))
+        yield Section(f"Sweep of {' and '.join(axis.name for axis in one.axes)}{many}", Markup(html))
+    for family in chapter.families:
+        html = templates.get_template("family.html.j2").render(_family(family))
+        against = f"Against {family.baseline.label}" if family.baseline else "Without a baseline"
+        yield Section(f"{against}{many}", Markup(html))
+
+
+def _sweep(one: Sweep, looks: Sequence[dict[str, Look]], inside: Sequence[Family]) -> dict[str, Any]:
+    said = swept_verdict(one)
+    names = f"{measured(one)}, by {' and '.join(axis.key for axis in one.axes)}"
     return {
-        "sweeps": [(list(map(shown, pictures(one))), [verdict(one), *sentences(one)]) for one in swept_in(table)],
-        "title": table.group.title(),
+        "eyebrow": f"{one.group.title()} · {names}",
+        "headline": said or names[:1].upper() + names[1:],
+        "figures": [shown(picture) for picture in pictures(one, looks)],
+        "by_value": by_value(one) if len(one.axes) == 1 else None,
+        "sentences": sentences(one),
+        "each": [shown(picture) for picture in each_value(one, looks)],
+        "inside": [_parts(family) for family in inside],
+    }
+
+
+def _family(family: Family) -> dict[str, Any]:
+    """What the section of a family shows, in the order of the page."""
+    table, metric = family.table, family.table.question.metric
+    metric = metric if metric in CURVES else "valid_accuracy"
+    lead, of_seeds = plots.lead(family), seeds.seeds(family)
+    curves: list[Picture | None] = []
+    if family.others:
+        curves.append(plots.small(family, family.first, f"the {len(family.first) - 1} most different"))
+        more, seconds = [], []
+    else:
+        ratio = None if metric == LATER else plots.ratio(family)
+        large = [metric] if ratio else list(dict.fromkeys([metric, LATER]))
+        curves += [*plots.curves(family, metrics=large), ratio]
+        more = [*plots.curves(family, metrics=[name for name in CURVES if name not in large])]
+        seconds = [*plots.curves(family, "seconds", [metric])]
+    return {
+        **_parts(family),
+        "lead": shown(first) if (first := lead or of_seeds) else None,
+        "seeds": shown(of_seeds) if lead and of_seeds else None,
+        "curves": [shown(one) for one in curves if one],
+        "more": list(map(shown, more)),
+        "seconds": list(map(shown, seconds)),
+        "others": _others(family),
         "sha256": table.group.dataset_sha256,
-        "headings": {name: column.heading for name, column in columns.items()},
-        "bodies": [
-            [(row.is_baseline, {name: column.cell(row) for name, column in columns.items()}) for row in rows]
-            for rows in plots.families(table)
-        ],
-        "sentences": summary(table),
-        "families": families,
         "classes": by_class(table),
     }
 
 
-def environment(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """Each recorded fact of the environment with its values, the most frequent first, with counts if they differ."""
-    names = dict.fromkeys(name for run in runs for name in run.provenance)
-    rows = []
-    for name in list(names)[:MOST]:
-        counts = Counter(_value(run.provenance.get(name)) for run in runs)
-        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        values = [value if len(counts) == 1 else f"{value} ({n} of {len(runs)} runs)" for value, n in ordered[:MOST]]
-        if len(ordered) > MOST:
-            values.append(f"and {len(ordered) - MOST} more")
-        rows.append((inert(name), values))
-    return rows
+def _parts(family: Family) -> dict[str, Any]:
+    """The words and the tables of a family."""
+    table = family.table
+
+    def name(row: Row) -> Markup:
+        return Markup('<span class="c-{}">{}</span>').format(family.look(row.arm).colour, clean(family.name(row.arm)))
+
+    against = f" · against {family.baseline.label}" if family.baseline else ""
+    return {
+        "eyebrow": f"{table.group.title()}{against}",
+        "headline": verdict.headline(table, name),
+        "details": verdict.details(table, name),
+        "results": results(family, family.first),
+        "rest": others(family, table.rows),
+        "sentences": summary(table),
+    }
 
 
-def _value(value: Any) -> str:
-    if value is None:
-        return "not known"
-    return inert(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+def _others(family: Family) -> dict[str, Any] | None:
+    """The arms that do not come first, of many."""
+    if not family.others:
+        return None
+    small = plots.small(family, family.others, "the other arms")
+    names = [family.name(row.arm) for row in family.others]
+    return {
+        "names": names,
+        "table": results(family, family.others),
+        "figure": shown(small) if small else None,
+    }
 
 
-@dataclass(frozen=True)
-class ConfigFile:
-    """The config of one arm with all of its seeds, as `bnbench run` takes it. `text` is None if it is not known."""
-
-    label: str
-    name: str
-    seeds: str
-    text: str | None
-    folder: str  # arms with the same name need different folders
-
-
-def _configs(arms: Iterable[Arm]) -> Iterator[ConfigFile]:
-    taken: set[str] = set()
-    for arm in arms:
-        again, copies = "", 1
-        while arm.name + again in taken:
-            copies += 1
-            again = f"-{copies}"
-        taken.add(arm.name + again)
-        seeds = sorted({run.seed for run in arm.runs()})
-        text = None
-        if arm.config:  # empty if the config cannot be read
-            try:
-                text = dump({**run_config(arm.runs()[0].path), "seeds": seeds})
-            except ResultsError:
-                text = None
-        yield ConfigFile(arm.label, f"{arm.name}{again}.yaml", seed_ranges(seeds), text, f"results{again}")
-
-
-def _commands(configs: Iterable[ConfigFile], options: Sequence[str]) -> list[str]:
-    folders: dict[str, list[str]] = {}
-    for config in configs:
-        if config.text is not None:
-            folders.setdefault(config.folder, []).append(config.name)
-    runs = [["bnbench", "run", *names, "--out", folder] for folder, names in folders.items()]
-    return [shlex.join(command) for command in (*runs, ["bnbench", "report", *folders, *options])]
+def shown(picture: Picture) -> dict[str, Any]:
+    """A picture for the page: its words, and its drawings."""
+    drawings = {name: picture.draw(width) for name, width in WIDTHS.items()}
+    return {
+        "title": picture.title,
+        "about": picture.about,
+        "text": picture.text,
+        "drawings": {
+            name: (f"{drawing.width:.0f} {drawing.height:.0f}", Markup("\n".join(svg_parts(drawing))))
+            for name, drawing in drawings.items()
+        },
+    }
 
 
 def _templates() -> Environment:
@@ -224,74 +178,11 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = _breakable
+    numbers = count(1)
+    environment.globals["new_id"] = lambda: f"i{next(numbers)}"
     return environment
 
 
 def _breakable(text: str) -> Markup:
     """`text` that may break after the punctuation of a long name."""
     return Markup("<wbr>").join(re.split(r"(?<=[._,=])(?=.)", clean(text)))
-
-
-# Pictures → SVG and PNG.
-
-
-def render(figure: Figure, form: str, background: str = "none") -> bytes:
-    """The file has no date and no version, so that the same picture gives the same bytes."""
-    buffer = io.BytesIO()
-    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None} if form == "svg" else {"Software": None}
-    figure.savefig(buffer, format=form, metadata=nothing, dpi=200 if form == "png" else "figure", facecolor=background)
-    return buffer.getvalue()
-
-
-def inline_svg(text: str, prefix: str, title: str = "", description: str = "") -> Markup:
-    """Matplotlib's SVG as a part of a page: with unique ids, colours of the style sheet, and a text alternative.
-
-    Screen readers skip it if it has no title.
-    """
-    box = re.search(r'viewBox="[0-9. ]+"', text)
-    assert box is not None
-    body = text[text.index(">", box.end()) + 1 :]
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->|<defs>\s*</defs>", "", body, flags=re.DOTALL)
-    body = re.sub(r"\n\s*", "\n", body)
-    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', body))
-    body = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
-    body = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", body).replace("xlink:href", "href")
-    body = re.sub(
-        r"(?<=: )#[0-9a-f]{6}(?=[;\"])", lambda m: f"var(--{COLOURS[m[0]][0]})" if m[0] in COLOURS else m[0], body
-    )
-    if not title:
-        return Markup(f'<svg {box[0]} aria-hidden="true">{body}')
-    said = (escape(clean(text)) for text in (title, description))
-    head = '<title id="{0}-t">{1}</title><desc id="{0}-d">{2}</desc>'.format(prefix, *said)
-    return Markup(f'<svg {box[0]} role="img" aria-labelledby="{prefix}-t {prefix}-d">{head}{body}')
-
-
-def swatch(key: Key) -> Figure:
-    """A sample of a line, for a legend outside of the pictures."""
-    figure = Figure((0.55, 0.16))
-    line = Line2D([0.04, 0.5, 0.96], [0.5] * 3, **(key.look or {}), linewidth=1.6, markersize=4.4, markevery=[1])
-    figure.add_artist(line)
-    return figure
-
-
-def standalone(picture: Picture, group: str) -> Figure:
-    """The picture with its title, group and legend, for a file of its own."""
-    figure = picture.draw()
-    (axes,) = figure.axes
-    width, height = figure.get_size_inches()
-    title, under = wrap(picture.title, int(width * 15)), wrap(group, int(width * 15))
-    above = 0.16 * len(title) + 0.15 * len(under) + 0.1
-    below = 0.17 * len(picture.keys) + 0.05
-    whole = height + above + below
-    x, y, w, h = axes.get_position().bounds
-    axes.set_position((x, (y * height + below) / whole, w, h * height / whole))
-    figure.set_size_inches(width, whole)
-    figure.text(0.1 / width, 1 - 0.07 / whole, "\n".join(title), va="top", fontsize=9)
-    figure.text(0.1 / width, 1 - (0.1 + 0.16 * len(title)) / whole, "\n".join(under), va="top", fontsize=8)
-    if picture.keys:
-        handles = [
-            Line2D([], [], **(key.look or {"linestyle": ""}), linewidth=1.4, markersize=3.6) for key in picture.keys
-        ]
-        labels = [plots.drawn(key.label, key.note) for key in picture.keys]
-        figure.legend(handles, labels, loc="lower left", frameon=False, fontsize=8, labelspacing=0.25, handlelength=3.6)
-    return figure

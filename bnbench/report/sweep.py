@@ -7,10 +7,10 @@ from typing import Any, Literal
 from rich.console import Console
 
 from bnbench.analysis.statistics import LEVEL
-from bnbench.analysis.sweep import Line, Point, Sweep, Usable
+from bnbench.analysis.sweep import Line, Point, Sweep
 from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.report.cells import NOTHING, mean_text, number
-from bnbench.report.sweep_words import diverged_text, measured, sentences, verdict
+from bnbench.report.sweep_words import MARKS, diverged_text, measured, sentences, verdict
 from bnbench.report.tables import print_csv, print_json
 from bnbench.runs.notes import Note
 
@@ -20,7 +20,6 @@ WIDEST = 100  # columns, also where the output is a file
 BAR, SHORTEST_BAR = 20, 10  # characters of a bar
 GAP = "   "  # between arms
 EIGHTHS = " ▏▎▍▌▋▊▉"
-MARKS = {Usable.YES: "●", Usable.MAYBE: "○", Usable.NO: " "}
 LEGEND = (
     "● within 1 point of the arm's best",
     "○ not ruled out: the paired interval of the best minus this one reaches below 1 point",

@@ -7,6 +7,7 @@ from bnbench.config.catalog import DATASETS
 from bnbench.report.cells import mean_text
 
 GUESSING = 1.6  # an accuracy below this multiple of chance is near guessing
+MARKS = {Usable.YES: "●", Usable.MAYBE: "○", Usable.NO: " "}
 
 
 def measured(one: Sweep) -> str:
@@ -47,7 +48,7 @@ def _found(one: Sweep) -> Iterator[str]:
                 else f"{line.name}: a run diverged at every value, so none is called best."
             )
             continue
-        text = f"{line.name} is best at {_at(one, line.best.place)}: {best_text(line, one)}."
+        text = f"{line.name} is best at {at(one, line.best.place)}: {best_text(line, one)}."
         if one.question.is_loss:
             yield text
             continue
@@ -71,7 +72,7 @@ def _ranges(one: Sweep, line: Line, which: Usable) -> str:
     return one.axes[0].ranges([point.place[0] for point in line.points.values() if point.usable is which])
 
 
-def _at(one: Sweep, place: Place) -> str:
+def at(one: Sweep, place: Place) -> str:
     """A value in words: 0.1, or lr 0.1 with batch_size 64."""
     if len(one.axes) == 1:
         return f"{one.axes[0].name} {one.axes[0].text(place[0])}"
@@ -84,7 +85,7 @@ def _limits(one: Sweep) -> Iterator[str]:
         for axis, end in one.at_edge(line):
             yield f"{line.name}: its best {axis.name} is the {end} here, so a better one may lie outside."
     lost = [
-        f"{line.name} at {_at(one, point.place)} ({len(point.arm.diverged)} of {runs_of(point)})"
+        f"{line.name} at {at(one, point.place)} ({len(point.arm.diverged)} of {runs_of(point)})"
         for line in one.lines
         for point in line.points.values()
         if point.arm.diverged and point.mean
@@ -92,12 +93,12 @@ def _limits(one: Sweep) -> Iterator[str]:
     if lost:
         yield f"Some runs diverged, and the mean is of the others: {_few(lost)}. Such a value is never the best."
     missing = [
-        f"{line.name} at {_at(one, place)}" for line in one.lines for place in one.places if place not in line.points
+        f"{line.name} at {at(one, place)}" for line in one.lines for place in one.places if place not in line.points
     ]
     if missing:
         yield f"No runs: {_few(missing)}."
     unfinished = [
-        f"{line.name} at {_at(one, point.place)}"
+        f"{line.name} at {at(one, point.place)}"
         for line in one.lines
         for point in line.points.values()
         if not point.mean and not point.arm.diverged

@@ -1,0 +1,1 @@
+"""The pictures of the report: drawings in pixels, written as SVG. No torch."""
