@@ -2,7 +2,6 @@
 
 import html
 import itertools
-import json
 import os
 import re
 import shutil
@@ -16,15 +15,20 @@ import matplotlib
 import numpy as np
 import pytest
 from handmade import edit, make_run
+from markupsafe import Markup
 
 from bnbench.analysis.arms import collect
 from bnbench.analysis.compare import Question, compare
 from bnbench.config.load import load_configs
-from bnbench.report import plots
-from bnbench.report.page import COLOURS, environment, files, page
+from bnbench.report.charts.palette import ARMS, values
+from bnbench.report.facts import environment
+from bnbench.report.family import chapters
+from bnbench.report.figures import files
+from bnbench.report.page import Section, page
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PANELS = 8  # loss and accuracy, training and validation, by epoch and by seconds
+FIGURES = 8  # differences, seeds, the ratio of losses, four curves by epoch, one by seconds
+WIDTHS = 3  # drawings of each figure
 VOID = {"meta", "wbr", "br"}
 
 
@@ -100,39 +104,77 @@ def written(bnbench, *arguments):
 
 
 def alternatives(text):
-    return [html.unescape(found) for found in re.findall(r"<desc [^>]*>([^<]+)</desc>", text)]
+    return [html.unescape(found) for found in re.findall(r'<p class="unseen" [^>]*>([^<]+)</p>', text)]
 
 
-def test_the_tables_are_those_of_compare(bnbench, results):
+def words(cells):
+    return " ".join(" ".join(cells).split())
+
+
+def test_the_page_says_what_compare_says(bnbench, results):
     seen, _ = written(bnbench, results)
     lines = bnbench("compare", results, "--format", "markdown", "--explain").stdout.split("\n")
     heading, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| ")]
-    assert len(rows) == 3 and seen.rows[:4] == [heading, *rows]
+    assert len(rows) == 3
+    for row in rows:
+        said = words(words(cells) for cells in seen.rows if cells[0].split() == [row[0]])
+        for name, cell in zip(heading, row, strict=True):
+            if "." in name:  # a setting may stand in the sentence above the table
+                continue
+            numbers = re.findall(r"[-+]?[0-9.]+", cell) if name == "difference" else [cell]
+            assert all(number in said for number in numbers), (name, cell)
     for line in lines:
         if line.startswith("- ") and "95 % intervals" not in line:
             assert line.removeprefix("- ") in seen.text
 
 
+def test_the_page_leads_with_the_verdict_and_folds_how_to_read_it(tmp_path):
+    make_arm(tmp_path / "r", "mlp_none", [[0.90, 0.90 + seed / 1000] for seed in range(8)])
+    make_arm(tmp_path / "r", "mlp_bn", [[0.95, 0.92 + seed / 900] for seed in range(8)], norm="batch")
+    text = page(compare(collect([tmp_path / "r"]), Question()))
+    headline = re.search(r"<h2[^>]*>(.*?)</h2>", text)[1]
+    assert re.sub("<[^>]*>", "", headline) == "bn ends ahead of none by 2.04 points."
+    order = ["<h2", "minus none", "<table", "Seed by seed", "accuracy by epoch", "<details", "How to read this page"]
+    places = [text.index(what, text.index("<main>")) for what in order]
+    assert places == sorted(places)
+
+
 def test_every_picture_says_its_numbers_in_words(standard):
     seen = Page(text := standard.read_text())
     pictures = [svg for svg in seen.all("svg") if svg.get("role") == "img"]
-    assert len(pictures) == len(seen.all("figure")) == len(alternatives(text)) == PANELS + 2
+    assert len(pictures) == len(seen.all("svg")) == WIDTHS * FIGURES
+    assert len(seen.all("figure")) == len(alternatives(text)) == FIGURES
     ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
-    for svg in pictures:
-        assert len(svg["aria-labelledby"].split()) == 2 and set(svg["aria-labelledby"].split()) <= set(ids)
-    assert all(svg.get("role") == "img" or svg.get("aria-hidden") == "true" for svg in seen.all("svg"))
+    assert all({svg["aria-labelledby"], svg["aria-describedby"]} <= set(ids) for svg in pictures)
     said = {sentence.split(",")[0]: sentence for sentence in alternatives(text)}
     assert "After epoch 3: plain 95.00 ± 2.48 %; bn 96.67 ± 1.43 %; slow" in said["Validation accuracy by epoch"]
-    assert "means over 2 to 3 seeds, with bands of 95 % over seeds." in said["Validation accuracy by epoch"]
-    assert "plain 0.3333 ± 0.0000 after 15.0 s;" in said["Training loss by seconds"]
-    assert "bn +1.67 [-0.20, +3.54]" not in text and "slow -7.00 [-19.71, +5.71]" not in text  # both are ~
+    assert "means over 2 to 3 seeds, with 95 % intervals over seeds." in said["Validation accuracy by epoch"]
+    assert "plain 95.00 ± 2.48 % after" in said["Validation accuracy by seconds"]
     assert "bn ~ [-1.20, +4.54] (3 pairs); slow ~ [-19.71, +5.71] (2 pairs)" in text
+    lead = next(sentence for sentence in alternatives(text) if "minus plain's after each epoch" in sentence)
+    assert "bn +1.67, +1.33, +1.67; slow -10.50, -9.00, -7.00." in lead
 
 
-def test_bands_are_drawn_and_the_paper_shows_through(standard):
+def test_seconds_are_folded_and_each_arm_has_its_median_epoch(standard):
+    """A machine that is busy for an epoch does not bend a curve: epoch k ends at k median epochs."""
     text = standard.read_text()
-    assert text.count("fill-opacity: 0.12") == 2 * PANELS // 2  # the losses of every seed are the same, and slow's all
-    assert text.count("#ffffff") == text.count("--paper: #ffffff") == 1
+    of = next(sentence for sentence in alternatives(text) if "by seconds" in sentence)
+    assert "plain 95.00 ± 2.48 % after 15.0 s;" in of  # epochs of 3 to 7 s, whose median is 5
+    start = text.index("<summary>Time and other numbers")
+    assert text.index("by seconds") > start and text.index("s/epoch") > start
+
+
+def test_an_arm_has_one_colour_on_the_whole_page(tmp_path):
+    for start, epochs in (("long", 3), ("short", 2)):
+        for norm in ("none", "layer", "batch") if epochs == 3 else ("none", "batch", "layer"):
+            better = 0.01 * ((norm == "batch") == (epochs == 3))
+            accuracies = [[0.9 + seed / 1000 + better] * epochs for seed in range(3)]
+            make_arm(tmp_path / "r", f"{start}_{norm}", accuracies, norm=norm)
+    found = chapters(compare(collect([tmp_path / "r"]), Question()).tables)
+    first, second = (
+        {family.names[label]: look for label, look in family.looks.items()} for (family,) in (c.families for c in found)
+    )
+    assert first == second and first["none"].colour == "baseline" and first["batch"] != first["layer"]
 
 
 def test_seeds_that_do_not_pair_are_in_no_difference_by_seed(bnbench, results):
@@ -151,7 +193,8 @@ def test_ids_are_unique_and_what_is_referred_to_is_there(standard):
     ids = [attributes["id"] for _, attributes in seen.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     referred = re.findall(r'(?:href="|url\()#([^")]+)', text)
-    assert len(referred) > 50 and set(referred) <= set(ids)
+    referred += [attributes["aria-labelledby"] for attributes in seen.all("svg")]
+    assert len(referred) > 20 and set(referred) <= set(ids)
 
 
 def test_nothing_is_fetched_and_nothing_runs(standard):
@@ -170,7 +213,7 @@ def test_headings_are_in_order_and_tables_have_heads(standard):
     levels = [int(tag[1]) for tag, _ in seen.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
-    assert len(seen.all("caption")) == len(seen.all("table")) == 2
+    assert len(seen.all("caption")) == len(seen.all("table")) == 3
     assert all(attributes.get("scope") in ("col", "row") for attributes in seen.all("th"))
     assert seen.all("html") == [{"lang": "en"}]
 
@@ -181,19 +224,21 @@ def test_the_same_results_are_the_same_bytes(standard, tmp_path):
     elsewhere = {**os.environ, "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "1"}
     subprocess.run(command, check=True, capture_output=True, env=elsewhere)
     assert again.read_text() == first
-    assert not re.search(r"matplotlib|20\d\d-\d\d-\d\d", first)
+    assert not re.search(r"20\d\d-\d\d-\d\d", first)
 
 
-def test_a_persons_own_matplotlib_settings_count_for_nothing(bnbench, standard):
+def test_a_persons_own_matplotlib_settings_count_for_nothing(standard):
+    tables = compare(collect([standard.parent / "r"]), Question()).tables
+    plain = dict(itertools.islice(files(tables), 2))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "lines.linewidth": 9}):
-        assert written(bnbench, standard.parent / "r")[1] == standard.read_text()
+        assert dict(itertools.islice(files(tables), 2)) == plain
 
 
 def test_each_config_can_be_run_as_it_stands(standard, tmp_path):
     text = standard.read_text()
     names = re.findall(r"<summary><code>([^<]+)</code>: seeds ([^<]+)</summary>", text)
     assert names == [("plain.yaml", "0..2"), ("bn.yaml", "0..2"), ("slow.yaml", "0..1")]
-    configs = re.findall(r"<details>.*?<pre><code>(.*?)</code></pre>", text, flags=re.DOTALL)
+    configs = re.findall(r"<pre><code>(.*?)</code></pre>", text, flags=re.DOTALL)[:-1]  # the last are commands
     arms = {arm.name: arm for arm in collect([standard.parent / "r"]).arms()}
     for (name, _), config in zip(names, configs, strict=True):
         (tmp_path / name).write_text(html.unescape(config))
@@ -207,7 +252,7 @@ def test_each_config_can_be_run_as_it_stands(standard, tmp_path):
 def test_options_are_asked_and_repeated(bnbench, results):
     _, text = written(bnbench, results, "--metric", "valid_loss", "--at", "best", "--baseline", "bn")
     assert "bnbench report results --metric valid_loss --at best --baseline bn</code>" in text
-    assert "Best validation loss minus bn" in text and "Learning curves against bn" in text
+    assert "Best validation loss minus bn" in text and "against bn" in text
     assert "Validation loss after epoch 2 minus" in written(bnbench, results, "--metric", "valid_loss", "--at", "2")[1]
 
 
@@ -215,7 +260,7 @@ def test_images_read_only_once_have_points_and_no_curve(bnbench, tmp_path):
     make_arm(tmp_path / "r", "plain", [[0.9, 0.8]] * 2, test=0.85)
     make_arm(tmp_path / "r", "bn", [[0.9, 0.8]] * 2, norm="batch", test=0.86)
     seen, text = written(bnbench, tmp_path / "r", "--metric", "test_accuracy")
-    assert len(seen.all("figure")) == PANELS + 2 and "--metric test_accuracy</code>" in text
+    assert len(seen.all("figure")) == FIGURES - 1 and "--metric test_accuracy</code>" in text
     assert (
         "Test accuracy of each seed, %, with means and 95 % intervals over seeds: plain 85.00 ± 0.00 (2 seeds); bn"
         in text
@@ -269,35 +314,35 @@ def test_paths_are_text_too_and_no_digest_is_a_colour(bnbench, tmp_path):
     text = (tmp_path / "page.html").read_text()
     seen = Page(text)
     assert not seen.all("i") and "\x1b" not in text and "diverged after epoch 1" in text
-    assert text.count("a#3a50e0") > 10 and "a#bd" in text  # which is also the colour of a line
+    assert text.count("a#3a50e0") > 3 and "a#bd" in text  # which is also a colour
     for path in (tmp_path / "figures").glob("*.svg"):
         ET.parse(path)
 
 
-def test_one_seed_has_no_band_and_one_epoch_is_seen(bnbench, tmp_path):
+def test_one_seed_has_no_interval_and_one_epoch_is_seen(bnbench, tmp_path):
     make_arm(tmp_path / "r", "plain", [[0.9]])
-    seen, text = written(bnbench, tmp_path / "r")
-    assert len(seen.all("figure")) == PANELS + 1  # nothing to compare with
-    assert "After epoch 1: plain 90.00 %." in text
-    assert "fill-opacity: 0.12" not in text and len(seen.all("use")) >= PANELS  # markers
+    _, text = written(bnbench, tmp_path / "r")
+    assert "After epoch 1: plain 90.00 %." in text and "</span> has nothing to be compared with." in text
+    assert "<circle" in text and 'opacity="0.14"' not in text
     make_arm(tmp_path / "r", "bn", [[0.9], [0.8]], norm="batch")
     text = written(bnbench, tmp_path / "r")[1]  # in one epoch a band would have no width
-    assert "fill-opacity: 0.12" not in text and "bn 85.00 [21.47, 100.00]* %" in text and "<b>*</b>" in text
+    assert 'opacity="0.14"' not in text and "bn 85.00 [21.47, 100.00]* %" in text and "<b>*</b>" in text
 
 
 def test_diverged_runs_are_told_of_and_in_no_curve(bnbench, results):
     make_run(results, "bn", 3, [0.1], status="diverged", epochs=3, digest=collect([results]).arms()[0].digest)
     make_arm(results, "lost", [[0.1]], norm="layer", status="diverged", epochs=3)
     seen, text = written(bnbench, results)
-    assert "bn (3 + 1 diverged runs)" in seen.text and "lost (0 + 1 diverged runs): no line" in seen.text
-    assert "Diverged runs are in no mean: bn (3 + 1 diverged), lost (0 + 1 diverged)." in alternatives(text)[0]
-    assert "lost 1" not in alternatives(text)[0] and "diverged after epoch 1, so not in any mean" in text
+    said = next(sentence for sentence in alternatives(text) if sentence.startswith("Validation accuracy by epoch"))
+    assert "Diverged runs are in no mean: bn (3 + 1 diverged), lost (0 + 1 diverged)." in said
+    assert any("bn (3 + 1 diverged), lost (0 + 1 diverged)" in part for part in seen.text)
+    assert "lost 1" not in said and "diverged after epoch 1, so not in any mean" in text
 
 
 def test_where_every_run_diverged_the_page_says_so(bnbench, tmp_path):
     make_arm(tmp_path / "r", "lost", [[0.1]], status="diverged", epochs=3)
     seen, text = written(bnbench, tmp_path / "r")
-    assert not seen.all("figure") and "no run is complete: lost." in text
+    assert not seen.all("figure") and "no run is complete" in text
 
 
 def test_extreme_values_are_drawn(bnbench, tmp_path):
@@ -315,21 +360,26 @@ def test_extreme_values_are_drawn(bnbench, tmp_path):
     assert all(arm in seen.text for arm in ("a0", "a1", "worst")) and "left out" not in seen.text
 
 
-def test_many_arms_are_cut_so_that_lines_stay_tellable(bnbench, tmp_path):
-    make_arm(tmp_path / "r", "plain", [[0.9]])
+def test_of_many_arms_the_eight_most_different_come_first(bnbench, tmp_path):
+    make_arm(tmp_path / "r", "plain", [[0.9, 0.9]] * 2)
     for number in range(1, 20):
-        make_arm(tmp_path / "r", f"bn{number:02}", [[0.9]], norm="batch", momentum=number / 20)
+        make_arm(tmp_path / "r", f"bn{number:02}", [[0.9, 0.8 + number / 100]] * 2, norm="batch", momentum=number / 20)
     seen, text = written(bnbench, tmp_path / "r")
-    assert len(seen.all("figure")) == 4 * PANELS + 2 * 2 + 1  # the momentum is a sweep
-    for part in range(1, 5):
-        assert f"Learning curves against plain, {part} of 4" in text
-    assert seen.text.count("plain (baseline)") == 4 + 2 and all(f"bn{n:02}" in seen.text for n in range(1, 20))
-    (table,) = compare(collect([tmp_path / "r"]), Question()).tables
-    for rows in plots.cut(table.rows, plots.LINES):
-        looks = [key.look for key in plots.keys(rows)]
-        for trait in ("color", "linestyle", "marker"):
-            assert len({str(look[trait]) for look in looks[1:]}) == len(looks) - 1
-        assert looks[0]["color"] == plots.BASELINE
+    labels = [cells[0] for cells in seen.rows]
+    start = labels.index("plain")
+    first = ["bn19", "bn18", "bn17", "bn16", "bn04", "bn03", "bn02", "bn01"]
+    assert labels[start : start + 9] == ["plain", *first]
+    assert "<summary>The other 11 arms <span>bn15, bn14" in text
+    (chapter,) = chapters(compare(collect([tmp_path / "r"]), Question()).tables)
+    (family,) = chapter.families
+    looks = [family.looks[name] for name in first]
+    assert sorted(look.colour for look in looks) == [look.colour for look in ARMS]
+    assert len({look.shape for look in looks}) == 8 and family.looks["bn10"].colour == "others"
+
+
+def test_a_page_takes_sections_of_others(results):
+    text = page(compare(collect([results]), Question()), sections=[Section("Mine", Markup("<h2>My own</h2>"))])
+    assert '<a href="#section-1">Mine</a>' in text and text.index("My own") < text.index("minus plain")
 
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
@@ -346,10 +396,11 @@ def linear(colour):
     return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
 
 
-def lab(rgb):
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(rgb, 0, 1)
-    x, y, z = (np.cbrt(v) if v > 0.008856 else 7.787 * v + 16 / 116 for v in xyz / [0.9505, 1, 1.089])
-    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+def oklab(rgb):
+    """Ottosson 2020."""
+    cones = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
+    axes = np.array([[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
+    return axes @ np.cbrt(cones @ np.clip(rgb, 0, 1))
 
 
 def contrast(a, b):
@@ -357,22 +408,26 @@ def contrast(a, b):
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("place", [1, 2], ids=["light", "dark"])
-def test_colours_stay_apart_in_every_kind_of_colour_blindness(standard, place):
-    paper = re.findall(r"--paper: (#[0-9a-f]{6})", standard.read_text())[place - 1]
-    of = {values[0]: values[place] for values in COLOURS.values()}
-    lines = [colour for name, colour in of.items() if name not in ("ink", "rule")]
-    assert len(lines) == 7
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_colours_stay_apart_in_every_kind_of_colour_blindness(dark):
+    """Distances in OKLab, where 2 is just seen; every colour may carry words, so its contrast is 4.5 or more."""
+    of = values(dark)
+    lines = [of["baseline"], *(of[look.colour] for look in ARMS)]
     for kind, matrix in COLOUR_BLIND.items():
-        seen = [lab(np.array(matrix) @ linear(colour)) for colour in lines]
-        assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 22, kind
-    assert min(contrast(colour, paper) for colour in lines) > 3 and contrast(of["ink"], paper) > 7
+        seen = [oklab(np.array(matrix) @ linear(colour)) for colour in lines]
+        apart = {
+            pair: 100 * np.linalg.norm(seen[pair[0]] - seen[pair[1]]) for pair in itertools.combinations(range(9), 2)
+        }
+        assert min(apart.values()) > (13 if kind == "none" else 7), kind
+        assert min(distance for pair, distance in apart.items() if max(pair) < 5) > 9, kind  # with up to four arms
+    words_have = [*lines, of["others"], of["quiet"]]
+    assert min(contrast(colour, of["paper"]) for colour in words_have) >= 4.5 and contrast(of["ink"], of["paper"]) > 7
 
 
 def test_figures_are_svg_and_png(bnbench, results, tmp_path):
     result = bnbench("report", results, "-o", "page.html", "--figures", "deep/figures")
     paths = sorted((tmp_path / "deep" / "figures").iterdir())
-    assert len(paths) == 2 * (PANELS + 2) and f"deep/figures: {len(paths)} files" in result.stdout
+    assert len(paths) == 2 * (FIGURES - 1) and f"deep/figures: {len(paths)} files" in result.stdout  # none by seconds
     assert all(re.fullmatch(r"1-mnist-3-epochs-\d\d-[a-z_-]+\.(svg|png)", path.name) for path in paths)
     for path in paths:
         if path.suffix == ".png":
@@ -425,75 +480,15 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(bnbench, results, tmp_
     assert (tmp_path / "page.html").read_text() == "old"
 
 
-def test_report_imports_no_torch_and_no_pyplot(results, tmp_path):
+def test_a_page_needs_no_torch_and_no_matplotlib(results, tmp_path):
     code = (
         "import sys; from bnbench.cli import app\n"
         f"try: app(['report', {str(results)!r}, '-o', {str(tmp_path / 'page.html')!r}])\n"
         "except SystemExit: pass\n"
-        "print(sorted({'torch', 'torchvision', 'mlxtend', 'matplotlib.pyplot'} & set(sys.modules)))"
+        "print(sorted({'torch', 'torchvision', 'mlxtend', 'matplotlib'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.endswith("[]\n") and (tmp_path / "page.html").exists()
-
-
-# In a browser.
-
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: a command `chromium` on the PATH")
-MEASURE = """<!DOCTYPE html><title>measure</title>
-<iframe src="{page}" style="border: 0; width: {width}px; height: 800px"></iframe>
-<pre></pre><script>
-document.querySelector("iframe").onload = (event) => {{
-  const page = event.target.contentDocument;
-  const hidden = [...page.querySelectorAll("figure svg")].filter((svg) => svg.getBoundingClientRect().height < 100);
-  const seen = event.target.contentWindow.getComputedStyle(page.body);
-  document.querySelector("pre").textContent = JSON.stringify({{
-    scroll: page.documentElement.scrollWidth, figures: page.querySelectorAll("figure svg").length,
-    hidden: hidden.length, tables: page.querySelectorAll("table").length, background: seen.backgroundColor,
-    text: Math.min(...[...page.querySelectorAll("figure svg")].map((svg) => {{
-      const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-      return Math.min(...[...svg.querySelectorAll("text")].map((text) => scale * parseFloat(text.style.fontSize)));
-    }})),
-  }});
-}};
-</script>"""
-
-
-def browse(tmp_path, url, *options):
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files"]
-    command += ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000", *options, "--dump-dom", url]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    return result.stdout, [line for line in result.stderr.split("\n") if "CONSOLE" in line]
-
-
-@needs_chromium
-def test_a_browser_shows_all_of_it_without_a_word_on_the_console(standard, tmp_path):
-    dom, console = browse(tmp_path, standard.as_uri())
-    assert console == [] and dom.count("<figure>") == PANELS + 2 and dom.count("<table>") == 2
-    assert 'role="img"' in dom
-
-
-@needs_chromium
-def test_the_console_would_be_heard(tmp_path):
-    (tmp_path / "bad.html").write_text('<script>nothing()</script><svg viewBox="x"></svg><img src="gone.png">')
-    _, console = browse(tmp_path, (tmp_path / "bad.html").as_uri())
-    assert any("nothing is not defined" in line for line in console) and any("viewBox" in line for line in console)
-
-
-@needs_chromium
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, True)])
-def test_no_page_scrolls_sideways_and_all_can_be_read(bnbench, results, tmp_path, width, dark):
-    make_arm(results, "a-very-long-name,norm.type=batch,norm.momentum=0.25", [[0.5] * 3], norm="batch", momentum=0.25)
-    written(bnbench, results)
-    (tmp_path / "measure.html").write_text(MEASURE.format(page="page.html", width=width))
-    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
-    dom, console = browse(tmp_path, (tmp_path / "measure.html").as_uri(), scheme, "--window-size=1400,900")
-    seen = json.loads(html.unescape(re.search(r"<pre>(.*?)</pre>", dom)[1]))
-    assert console == [] and seen["scroll"] <= width
-    assert seen["figures"] == PANELS + 3 and seen["hidden"] == 0 and seen["tables"] == 2  # the momentum is a sweep
-    assert seen["text"] >= (10.5 if width == 390 else 9.5)  # pixels
-    assert seen["background"] == ("rgb(20, 23, 28)" if dark else "rgb(255, 255, 255)")
 
 
 def test_only_a_regular_file_outside_of_runs_is_replaced(bnbench, results, tmp_path):
@@ -507,4 +502,4 @@ def test_only_a_regular_file_outside_of_runs_is_replaced(bnbench, results, tmp_p
     (tmp_path / "there.html").write_text("old")
     (tmp_path / "link.html").symlink_to("there.html")
     assert bnbench("report", results, "-o", "link.html").exit_code == 0
-    assert (tmp_path / "link.html").is_symlink() and "<table>" in (tmp_path / "there.html").read_text()
+    assert (tmp_path / "link.html").is_symlink() and "<table" in (tmp_path / "there.html").read_text()

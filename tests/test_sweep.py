@@ -14,8 +14,8 @@ from bnbench.analysis.arms import collect
 from bnbench.analysis.compare import Question, compare
 from bnbench.analysis.statistics import difference
 from bnbench.analysis.sweep import Axis, Usable, sweeps, swept
+from bnbench.report.charts.drawing import Box, Line, Mark, Words
 from bnbench.report.page import page
-from bnbench.report.plots import style
 from bnbench.report.sweep import print_sweeps
 from bnbench.report.sweep_plots import pictures
 
@@ -213,25 +213,38 @@ def test_an_epoch_beyond_the_last_is_a_sentence(bnbench, results):
 
 def test_the_report_shows_the_sweep_with_its_numbers_in_words(results):
     text = page(compare(collect([results]), Question()))
-    assert text.count("<h3>Sweep</h3>") == 1
-    alternative = re.search(r"<desc [^>]*>(final valid %, 3 seeds, by train.optimizer.lr[^<]*)", text)[1]
+    assert re.search(r"<h2[^>]*>plain is near its best at lr 0.1; bn is near its best at lr 0.1 to 1.</h2>", text)
+    alternative = re.search(r'<p class="unseen" [^>]*>(final valid %, 3 seeds, by train.optimizer.lr[^<]*)', text)[1]
     assert "plain is near its best at lr 0.1; bn is near its best at lr 0.1 to 1." in alternative
-    folded = text[text.index("<summary>Learning curves and seeds of every arm") :]
-    assert "<h3>Learning curves" in folded and "<h3>Learning curves" not in text.removesuffix(folded)
+    folded = text[text.index("<summary>Each value by itself") :]
+    assert folded.count("seeds are too few to say which arm is ahead of") == 3  # one comparison for each value
+    assert "too few to say" not in text.removesuffix(folded)
 
 
-def drawn(one):
+def drawn(one, wide=1120):
     (picture,) = pictures(one)
-    with style():
-        return picture, picture.draw()
+    return picture, picture.draw(wide)
+
+
+def said(drawing):
+    return [part.text for part in drawing.parts if isinstance(part, Words)]
 
 
 def test_a_line_is_not_drawn_over_a_value_without_a_mean(tmp_path):
     make_sweep(tmp_path, "a", {0.1: [0.9], 0.3: [0.1], 1: [0.8], 3: [0.7]}, diverged={(0.3, 0)})
-    _, figure = drawn(found(tmp_path))
-    line = max(figure.axes[0].lines, key=lambda line: len(line.get_ydata()))
-    assert [str(value) for value in line.get_ydata()] == ["90.0", "nan", "80.0", "70.0"]
-    assert " 1 of 1 diverged" in [text.get_text() for text in figure.axes[0].texts]
+    _, drawing = drawn(found(tmp_path))
+    marks = [part.x for part in drawing.parts if isinstance(part, Mark) and part.size == 9]
+    lines = [part for part in drawing.parts if isinstance(part, Line) and part.width == 2.5]
+    assert len(marks) == 3 and sorted(len(line.spots) for line in lines) == [1, 2]
+    assert "Diverged runs" in said(drawing) and "1/1" in said(drawing)
+
+
+@pytest.mark.parametrize("wide", [1120, 760, 358])
+def test_every_value_of_a_sweep_is_written_below_it(results, wide):
+    _, drawing = drawn(found(results), wide)
+    assert {"0.01", "0.1", "1"} <= set(said(drawing))
+    usable = [part for part in drawing.parts if isinstance(part, Box)]
+    assert [box.colour == "paper" for box in usable] == [False, False, True]  # bn at 1 is not ruled out
 
 
 def test_heat_maps_share_one_scale_and_leave_a_missing_corner_empty(tmp_path):
@@ -241,14 +254,9 @@ def test_heat_maps_share_one_scale_and_leave_a_missing_corner_empty(tmp_path):
                 if (norm, size, lr) != ("none", 64, 1.0):
                     config = {**make_config(norm, lr=lr), "data": {"batch_size": size}}
                     make_run(tmp_path, f"{norm},data.batch_size={size},{LR}={lr}", 0, [base + lr / 10], config=config)
-    picture, figure = drawn(found(tmp_path, LR, "data.batch_size"))
-    maps = figure.axes[0].child_axes
-    texts = [[text.get_text() for text in one.texts] for one in maps]
-    assert texts == [["21.00", "21.00", "30.00", "–"], ["61.00", "61.00", "70.00", "70.00"]]
-    faces = {
-        text: patch.get_facecolor()
-        for one, said in zip(maps, texts, strict=True)
-        for text, patch in zip(said, one.patches, strict=True)
-    }
-    assert len(set(faces.values())) == 5 and faces["–"][3] == 0
+    picture, drawing = drawn(found(tmp_path, LR, "data.batch_size"))
+    texts = [text for text in said(drawing) if re.fullmatch(r"\d\d\.\d\d|–", text)]
+    assert texts == ["21.00", "21.00", "30.00", "–", "61.00", "61.00", "70.00", "70.00"]
+    faces = dict(zip(texts, [part.colour for part in drawing.parts if isinstance(part, Box)], strict=True))
+    assert len(set(faces.values())) == 5 and faces["–"] == "none"
     assert "No runs: none at lr 1 with batch_size 64." in picture.text

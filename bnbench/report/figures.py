@@ -7,7 +7,7 @@ from typing import Any
 
 from bnbench.analysis.compare import Table
 from bnbench.report.charts import words
-from bnbench.report.charts.drawing import FONT, Area, Box, Drawing, Line, Mark, Words, corners, moved, svg_parts
+from bnbench.report.charts.drawing import FONT, Area, Box, Drawing, Line, Mark, Words, corners, moved, said, svg_parts
 from bnbench.report.charts.palette import values
 from bnbench.report.family import Chapter, chapters
 from bnbench.report.picture import Picture
@@ -29,7 +29,7 @@ def files(tables: Sequence[Table]) -> Iterator[tuple[str, bytes]]:
         for picture in _pictures(chapter):
             name = f"{group}-{next(places):02}-{picture.name}"
             drawing = titled(picture, table.group.title())
-            yield f"{name}.svg", svg_file(drawing).encode()
+            yield f"{name}.svg", svg_file(drawing, picture).encode()
             yield f"{name}.png", png(drawing)
 
 
@@ -68,13 +68,14 @@ def _plain(**paints: str) -> str:
     return " ".join(f'{what}="{light.get(colour, colour)}"' for what, colour in paints.items())
 
 
-def svg_file(drawing: Drawing) -> str:
-    """An SVG file. It has no date and no version, so that the same picture gives the same bytes."""
+def svg_file(drawing: Drawing, picture: Picture) -> str:
+    """An SVG file with its text alternative. It has no date and no version: the same picture gives the same bytes."""
     size = f"{drawing.width:.0f} {drawing.height:.0f}"
     wide, tall = size.split()
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{wide}" height="{tall}"'
-    head += f' font-family="{FONT}" stroke-linejoin="round">'
-    return "\n".join([head, *svg_parts(drawing, _plain), "</svg>", ""])
+    head += f' font-family="{FONT}" stroke-linejoin="round" role="img">'
+    says = [f"<{tag}>{said(text)}</{tag}>" for tag, text in (("title", picture.title), ("desc", picture.text))]
+    return "\n".join([head, *says, *svg_parts(drawing, _plain), "</svg>", ""])
 
 
 def png(drawing: Drawing) -> bytes:

@@ -83,10 +83,10 @@ def _sweep(one: Sweep, looks: Sequence[dict[str, Look]], inside: Sequence[Family
     names = f"{measured(one)}, by {' and '.join(axis.key for axis in one.axes)}"
     return {
         "eyebrow": f"{one.group.title()} · {names}",
-        "headline": said or names[:1].upper() + names[1:],
+        "headline": said or " ".join(sentences(one)[: min(2, len(one.lines))]) or names,
         "figures": [shown(picture) for picture in pictures(one, looks)],
         "by_value": by_value(one) if len(one.axes) == 1 else None,
-        "sentences": sentences(one),
+        "sentences": sentences(one)[0 if said else min(2, len(one.lines)) :],
         "each": [shown(picture) for picture in each_value(one, looks)],
         "inside": [_parts(family) for family in inside],
     }

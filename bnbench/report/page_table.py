@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bnbench.analysis.compare import Row, Table
-from bnbench.analysis.sweep import Sweep
+from bnbench.analysis.sweep import Sweep, value_text
 from bnbench.report.cells import NOTHING, difference_text, mean_text, number, signed
 from bnbench.report.charts.words import width
 from bnbench.report.column import Column
@@ -148,6 +148,13 @@ def _said(family: Family, columns: dict[str, Column]) -> list[str]:
     if len(counts) == 1:
         only = counts.pop()
         out.append(f"Each arm has {only} seed{'' if only == '1' else 's'}.")
+    arms = [row for row in rows if not row.is_baseline]
+    if len(arms) > 1:
+        same = {key: value for key, value in arms[0].arm.config.items() if key in columns}
+        same = {key: value for key, value in same.items() if all(row.arm.config.get(key) == value for row in arms)}
+        if same:
+            settings = ", ".join(f"{key} {value_text(value)}" for key, value in same.items())
+            out.append(f"All but the baseline have {settings}.")
     parameters = {row.parameters for row in rows}
     if len(parameters) == 1:
         out.append(f"Each has {parameters.pop():,} parameters.")

@@ -69,14 +69,15 @@ def curves(family: Family, across: str = "epoch", metrics: Sequence[str] = CURVE
         when = f"After epoch {means[0][-1].epoch}: " if across == "epoch" else ""
         title = f"{measure.title} by {across}{f', {measure.unit}' if measure.unit else ''}"
         axes = lines.Axes(
-            "epoch" if across == "epoch" else "seconds of training, at each arm's median epoch",
+            "epoch" if across == "epoch" else "seconds of training",
             whole=across == "epoch",
             least=0.0,
             most=None if loss else 100.0,
         )
-        about = f"Mean over {_range(seeds)} seeds{_intervals(traces)}{_lost(family)}"
+        median = "" if across == "epoch" else "; each epoch takes the arm's median time"
+        about = f"Mean over {_range(seeds)} seeds{_intervals(traces)}{median}.{_lost(family)}"
         text = f"{measure.title} by {across}, {_of(seeds)}. {when}{ends}.{_lost(family)}"
-        yield Picture(f"{metric}-by-{across}", title, f"{about}.", text, partial(lines.draw, traces, axes))
+        yield Picture(f"{metric}-by-{across}", title, about, text, partial(lines.draw, traces, axes))
 
 
 def _trace(family: Family, row: Row, means: Sequence[EpochMeans], metric: str, across: str) -> lines.Trace:

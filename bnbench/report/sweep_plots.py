@@ -54,7 +54,7 @@ def pictures(one: Sweep, looks: Sequence[Looks] | None = None) -> Iterator[Pictu
         # All heat maps share the scale of the whole sweep.
         draw = partial(_draw_lines, part, of) if len(one.axes) == 1 else partial(_draw_grids, part, of, _scale(one))
         name = "sweep-" + "-".join(axis.key.replace(".", "-") for axis in one.axes)
-        yield Picture(name, title, _about(one), text, draw)
+        yield Picture(name, title[:1].upper() + title[1:], _about(one), text, draw)
 
 
 def _about(one: Sweep) -> str:
@@ -111,8 +111,10 @@ def _draw_lines(one: Sweep, looks: Looks, wide: float) -> Drawing:
         spots.append(drawn or (right, foot))
     labels.draw(drawing, named, spots, right, 10, foot)
     below = foot + _draw_ticks(drawing, axis, [x(value) for value in at], foot, small)
-    drawing.add(Words(right, below + small, axis.key + (", log scale" if axis.log else ""), small, "quiet", "end"))
-    below += 2.2 * small
+    drawing.add(
+        Words(right, below + 1.4 * small, axis.key + (", log scale" if axis.log else ""), small, "quiet", "end")
+    )
+    below += 2.4 * small
     below = _draw_diverged(drawing, one, looked, [x(value) for value in at], (left, right), below, small)
     if not one.question.is_loss:
         below = _draw_ranges(drawing, one, looked, [x(value) for value in at], (left, right), below, small)

@@ -154,7 +154,7 @@ def _mark(mark: Mark, paint: Paint) -> str:
     paints = {"fill": "paper", "stroke": mark.colour} if mark.hollow else {"fill": mark.colour}
     fill = paint(**paints)
     look = fill if mark.opacity == 1 else f'{fill} opacity="{_n(mark.opacity, 2)}"'
-    says = f"<title>{_said(mark.says)}</title>" if mark.says else ""
+    says = f"<title>{said(mark.says)}</title>" if mark.says else ""
     if mark.shape == "circle":
         head = f'circle cx="{_n(mark.x)}" cy="{_n(mark.y)}" r="{_n(mark.size / 2)}"'
         tag = "circle"
@@ -171,10 +171,11 @@ def _words(words: Words, paint: Paint) -> str:
         looks.append('font-weight="700"')
     if words.italic:
         looks.append('font-style="italic"')
-    return f'<text x="{_n(words.x)}" y="{_n(words.y)}" {" ".join(looks)}>{_said(words.text)}</text>'
+    return f'<text x="{_n(words.x)}" y="{_n(words.y)}" {" ".join(looks)}>{said(words.text)}</text>'
 
 
-def _said(text: str) -> str:
+def said(text: str) -> str:
+    """Text for SVG: control characters are shown, and markup is escaped."""
     return escape(clean(text), {'"': "&quot;"})
 
 

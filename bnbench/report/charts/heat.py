@@ -24,7 +24,7 @@ class Map:
 def draw_maps(maps: Sequence[Map], axes: tuple[str, str], names: Sequence[Sequence[str]], wide: float) -> Drawing:
     """The maps in rows, as many beside each other as fit. `names` has the values of the rows and of the columns."""
     phone = wide < 600
-    size, small = (13.5, 11.0) if phone else (16.0, 13.0)
+    size, small = (13.5, 12.0) if phone else (16.0, 13.0)
     down, across = names
     left = 12 + max(words.width(text, small) for text in [axes[0], *down])
     need = max(words.width(text, small) for one in maps for text, _, _ in one.cells.values()) + 6

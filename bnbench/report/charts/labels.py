@@ -7,7 +7,8 @@ from bnbench.report.charts import words
 from bnbench.report.charts.drawing import Drawing, Line, Spot, Words
 
 LEADER = 26  # pixels from the plot to the labels
-LINE = 1.22  # lines of text, in sizes
+LINE = 1.2  # from one line of text to the next, in sizes
+APART = 3  # pixels between labels
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Label:
 
     @property
     def tall(self) -> float:
-        return self.size * LINE * (len(self.names) + (not self.beside and bool(self.value)))
+        return self.size * LINE * (len(self.names) + (not self.beside and bool(self.value))) + APART
 
     @property
     def wide(self) -> float:
@@ -43,9 +44,10 @@ def draw(
     """Draw the labels right of the plot, whose edge is `right`, from `top` to `end`. The lines end at the spots."""
     middles = words.spread([y for _, y in spots], [label.tall for label in labels], top, end)
     for label, (x, y), middle in zip(labels, spots, middles, strict=True):
-        drawing.add(Line(((x, y), (right + 4, y), (right + LEADER - 8, middle)), label.colour, 1))
+        dash = "" if x > right - 60 else "1 4"  # a line that ends early has a long leader
+        drawing.add(Line(((x, y), (right + 4, y), (right + LEADER - 8, middle)), label.colour, 1, dash))
         at, line = right + LEADER, LINE * label.size
-        base = middle - label.tall / 2 + 0.95 * label.size
+        base = middle - label.tall / 2 + APART / 2 + 0.95 * label.size
         for place, name in enumerate(label.names):
             drawing.add(Words(at + label.beside, base + place * line, name, label.size, label.colour, bold=True))
         if label.beside and label.value:

@@ -75,13 +75,14 @@ def draw(panels: Sequence[Panel], wide: float) -> Drawing:
         ]
         levels = [max(pair) for pair in zip(*map(_levels, panels, map(_span, panels, places)), strict=True)]
         for panel, place in zip(panels, places, strict=True):
-            drawing.height = _panel(drawing, panel, place, levels, 0)
+            drawing.height = _panel(drawing, panel, place, levels, _heights(panels[0], levels, named), 0)
         return drawing
     for panel, room in zip(panels, numbers, strict=True):
         there = Panel(panel.title, [strip for strip in panel.strips if strip.mean is not None], panel.line, panel.sign)
         place = _Place(0, wide, named, room, _values_room(panel), phone)
         top = drawing.height + (28 if drawing.height else 0)
-        drawing.height = _panel(drawing, there, place, _levels(there, _span(there, place)), top)
+        levels = _levels(there, _span(there, place))
+        drawing.height = _panel(drawing, there, place, levels, _heights(there, levels, named), top)
     return drawing
 
 
@@ -106,12 +107,20 @@ def _span(panel: Panel, place: _Place) -> Span:
     return Span(low, high, place.left + place.names + 8, place.right - place.numbers - 8)
 
 
+def _heights(panel: Panel, levels: Sequence[int], named: float) -> list[float]:
+    """The height of each strip: its dots and its interval, or its name in lines."""
+    lines = [len(words.lines(strip.name, 16, named - 16)) if named else 0 for strip in panel.strips]
+    return [max(DOT * level + 26, 1.2 * 16 * n + 8) for level, n in zip(levels, lines, strict=True)]
+
+
 def _levels(panel: Panel, scale: Span) -> list[int]:
     """On how many levels the dots of each strip stand."""
     return [1 + max((level for _, _, level in _stacked(strip.seeds, scale)), default=0) for strip in panel.strips]
 
 
-def _panel(drawing: Drawing, panel: Panel, place: _Place, levels: Sequence[int], top: float) -> float:
+def _panel(
+    drawing: Drawing, panel: Panel, place: _Place, levels: Sequence[int], heights: Sequence[float], top: float
+) -> float:
     """Draw a panel from `top` down; returns where it ends."""
     size, axis = place.sizes
     for title in words.lines(panel.title, axis, place.right - place.left - place.names) if panel.title else ():
@@ -121,13 +130,14 @@ def _panel(drawing: Drawing, panel: Panel, place: _Place, levels: Sequence[int],
     at = first = top + 0.8 * axis
     behind = len(drawing.parts)
     group, tops = "", []
-    for strip, level in zip(panel.strips, levels, strict=True):
+    for strip, level, tall in zip(panel.strips, levels, heights, strict=True):
         if strip.group != group:
             group = strip.group
             drawing.add(Words(place.left, at + 1.5 * size, group, size, bold=True))
             at += 2 * size
         tops.append(at if not place.phone else _words_above(drawing, strip, at, place))
-        at = _strip(drawing, strip, scale, tops[-1], place, level)
+        _strip(drawing, strip, scale, tops[-1], place, level, tall)
+        at = tops[-1] + tall
         tops.append(at)
     # The grid stands behind the strips. On a phone it leaves out the lines of words between them.
     parts = list(zip(tops[::2], tops[1::2], strict=True)) if place.phone else [(first, at)]
@@ -142,11 +152,10 @@ def _panel(drawing: Drawing, panel: Panel, place: _Place, levels: Sequence[int],
     return at + 1.8 * axis
 
 
-def _strip(drawing: Drawing, strip: Strip, scale: Span, top: float, place: _Place, levels: int) -> float:
-    """One strip from `top` down; returns where it ends."""
+def _strip(drawing: Drawing, strip: Strip, scale: Span, top: float, place: _Place, levels: int, tall: float) -> None:
+    """One strip from `top` down, with room for so many levels of dots."""
     colour = strip.look.colour
-    tall = DOT * levels + 26
-    middle = top + DOT * levels + 13  # of the mean and its interval
+    middle = top + tall / 2 + DOT * levels / 2  # of the mean and its interval
     for seed, value, level in _stacked(strip.seeds, scale):
         says = f"{strip.name}, seed {seed}: {value:.4g}"
         spot = (scale.held(value), middle - 12 - DOT * level)
@@ -157,7 +166,6 @@ def _strip(drawing: Drawing, strip: Strip, scale: Span, top: float, place: _Plac
         drawing.add(Mark("diamond", scale(strip.mean), middle, 11, colour))
     if not place.phone:
         _words_beside(drawing, strip, top + tall / 2, place)
-    return top + tall
 
 
 def _words_above(drawing: Drawing, strip: Strip, top: float, place: _Place) -> float:
