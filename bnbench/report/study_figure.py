@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from bnbench.analysis.measures import MEASURES as METRICS
 from bnbench.analysis.statistics import mean_interval
-from bnbench.report.plots import DASHES, INK, LINES, MARKERS, RULE, SERIES, drawn, style
+from bnbench.report.study_style import DASHES, INK, LINES, MARKERS, RULE, SERIES, drawn, style
 from bnbench.studies import words
 from bnbench.studies.measures import Found, metric_of
 from bnbench.studies.plan import Plan, Point
