@@ -149,6 +149,8 @@ def test_the_interval_is_never_narrower_than_the_declared_spread():
     of = judge("superior", 0.3, around(0.6, sd=0.5))
     assert (of.low, of.verdict) == (pytest.approx(0.6 - 1.96 * 0.5 / 5**0.5, abs=1e-4), "inconclusive")
     assert judge("superior", 0.3, around(0.6, sd=0.1)).low == judge("superior", 0.3, around(0.6)).low
+    assert of.why == "the interval covers 0.3; the declared sd sets its width"
+    assert "width" not in judge("superior", 0.3, around(0.6, sd=0.1)).why
     with_images = around(0.6, sd=0.3, sd_images=0.4)
     assert judge("superior", 0.3, with_images).high == pytest.approx(
         0.6 + 1.96 * (0.3**2 / 5 + 0.4**2) ** 0.5, abs=1e-4
@@ -165,6 +167,7 @@ def test_equal_values_are_known_to_one_step_of_the_grid():
     assert verdict("superior", 1.2, same) == "inconclusive" and verdict("superior", 2.1, same) == "contradicted"
     assert judge("superior", 0.5, Paired((1.5, 1.5, 1.5, 1.5, 1.0), step=0.5)).low == pytest.approx(0.9)
     assert judge("superior", 0.5, Paired((1.5,) * 5)).low == 1.5
+    assert of.why.endswith("one step of the grid sets its width")
 
 
 FASTER = {seed: Value.known(600.0 + seed) for seed in range(5)}

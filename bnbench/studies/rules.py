@@ -248,9 +248,17 @@ def _upper(values: tuple[float, ...], level: float, paired: Paired) -> float:
 
 def _half(of: Interval, level: float, paired: Paired) -> float:
     """Half of the interval: by the spread that was seen, but at least by the declared one, and at least one step."""
-    seen = float(special.stdtrit(of.df, 1 - level / 2)) * of.se
-    declared = math.sqrt(paired.sd**2 / len(paired.values) + paired.sd_images**2)
-    return max(seen, float(special.ndtri(1 - level / 2)) * declared, paired.step)
+    return max(_seen(of, level), _declared(paired, level), paired.step)
+
+
+def _seen(of: Interval, level: float) -> float:
+    return float(special.stdtrit(of.df, 1 - level / 2)) * of.se
+
+
+def _declared(paired: Paired, level: float) -> float:
+    """Half of the normal interval of the declared spread."""
+    se = math.sqrt(paired.sd**2 / len(paired.values) + paired.sd_images**2)
+    return float(special.ndtri(1 - level / 2)) * se
 
 
 def _exp(value: float) -> float:
@@ -258,8 +266,14 @@ def _exp(value: float) -> float:
 
 
 def _limited(paired: Paired) -> str:
-    """What the reason adds if runs were censored or diverged."""
-    n = len(paired.values)
+    """What the reason adds: censored and diverged runs, and what else than the seen spread sets the interval."""
+    n, of = len(paired.values), paired.estimate
     censored = sum(a != b for a, b in zip(paired.lowest, paired.highest, strict=True))
     parts = [f"; {censored} of {n} seeds are censored"] if censored else []
-    return "".join(parts + ([f"; {paired.diverged} of {n} have a diverged run"] if paired.diverged else []))
+    parts += [f"; {paired.diverged} of {n} have a diverged run"] if paired.diverged else []
+    half = _half(of, ALPHA, paired)
+    if not censored and half > _seen(of, ALPHA):
+        parts += [
+            "; one step of the grid sets its width" if half == paired.step else "; the declared sd sets its width"
+        ]
+    return "".join(parts)

@@ -55,13 +55,17 @@ def _judge(plan: Plan, found: Found, name: str, claim: Claim) -> Result:
     interval = _crossed(claim, [sides[arm] for arm in claim.arms])
 
     def paired(many: int) -> Paired:
-        return _paired(effects[:many], interval if many == len(seeds) else None, step, _diverged(sides, many))
+        of = _paired(effects[:many], interval if many == len(seeds) else None, step, _diverged(sides, many))
+        return of if claim.exploratory else replace(of, sd=claim.sd or 0.0, sd_images=claim.sd_images)
 
     stable = None
     if claim.kind == "crossover":
         of = sides[claim.arms[1]]
         changes = [None if one is None else one.value for one in of]
-        stable = {many: _paired(changes[:many], None, 0.0, 0) for many in claim.looks or [len(seeds)]}
+        stable = {
+            many: replace(_paired(changes[:many], None, 0.0, 0), sd=claim.stable_sd or 0.0)
+            for many in claim.looks or [len(seeds)]
+        }
     judgement = _judged(claim, {many: paired(many) for many in claim.looks or [len(seeds)]}, stable)
     edges = [arm for arm, choice in best.items() if choice and choice.edges]
     if edges and judgement.verdict != "inconclusive":
