@@ -9,7 +9,7 @@ import typer
 
 from bnbench.cli.app import DataDir, Quiet, app
 from bnbench.cli.options import TextOrJson
-from bnbench.errors import ConfigError, ResultsError, RunError
+from bnbench.errors import CheckFailed, ConfigError, ResultsError, RunError
 from bnbench.signals import stop_at_once
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ def study(
     ] = False,
     judge_only: Annotated[
         bool, typer.Option("--judge-only", help="Train nothing; judge the runs that are there.")
+    ] = False,
+    judge_the_judge: Annotated[
+        bool,
+        typer.Option("--judge-the-judge", help="Simulate claims whose truth is known: how often are verdicts false?"),
     ] = False,
     out: Annotated[
         Path | None,
@@ -60,6 +64,12 @@ def study(
       bnbench study learning_rate --jobs 2
       bnbench study new my_study
     """
+    names = words or []
+    if judge_the_judge:
+        if names:
+            raise ConfigError(f"--judge-the-judge is about the rules, so it takes no study; remove {names[0]}")
+        _simulate(form, quick, quiet)
+        return
     with stop_at_once():
         from bnbench import console
         from bnbench.launch.execute import Places
@@ -68,7 +78,6 @@ def study(
         from bnbench.studies.plan import make_plan
         from bnbench.studies.template import write_template
 
-    names = words or []
     if listing:
         _list(form)
         return
@@ -106,6 +115,21 @@ def _list(form: str) -> None:
         return
     for line in list_lines(entries):
         typer.echo(console.clean(line))
+
+
+def _simulate(form: str, quick: bool, quiet: bool) -> None:
+    """How often the rules are right, if the truth is known."""
+    with stop_at_once():
+        from bnbench import console
+        from bnbench.report.judge import print_rows
+        from bnbench.studies.simulate import judge_the_judge
+
+    with console.stderr().status("simulating") as status:
+        rows = judge_the_judge(quick, lambda scene: None if quiet else status.update(f"simulating {scene}"))
+    print_rows(rows, form, console.stdout())
+    broken = [f"{row.kind}: {row.situation}" for row in rows if not row.kept]
+    if broken:
+        raise CheckFailed(f"{len(broken)} of {len(rows)} promises are broken: {'; '.join(broken)}")
 
 
 def _folder(plan: "Plan", out: Path | None) -> tuple[Path, Path]:

@@ -86,14 +86,15 @@ def plain(
     step: float = 0.0,
     lost: float = 0.0,
     seeds: int | None = None,
+    true_sd: float | None = None,
     hidden: bool = False,
 ) -> Scene:
     """Values with this spread, rounded to multiples of `ties`; each seed is lost with the probability `lost`.
 
-    The claim declares `sd`; `noise` may have another spread.
+    The claim declares `sd`. With `true_sd`, this is wrong, and the power is not promised.
     """
     n = seeds or seeds_needed(kind, delta, sd, step=step) or 0
-    draw = noise or normal(sd)
+    draw = noise or normal(true_sd or sd)
 
     def play(rng: Generator, truth: Truth) -> Verdict:
         values = truth[0] + draw(rng, n)
@@ -103,7 +104,9 @@ def plain(
         paired = Paired(tuple(values[: n - missing].tolist()), step=step, missing=missing, sd=sd)
         return judge(kind, delta, paired).verdict
 
-    promised = Power(*(share * (1 - lost) ** n for share in power(kind, delta, sd, n, step=step)))
+    promised = None
+    if true_sd is None and not hidden:
+        promised = Power(*(share * (1 - lost) ** n for share in power(kind, delta, sd, n, step=step)))
     return Scene(kind, situation, str(n), delta, play, *truths(kind, delta), promised, hidden=hidden)
 
 
@@ -263,7 +266,7 @@ def scenes() -> Iterator[Scene]:
             yield plain(
                 kind, f"drawn from real runs, one of eleven far {where}", 3.0, 2.51, noise=resampled(BAD_SEED, sign)
             )
-        yield plain(kind, "the true spread is twice the declared one", 0.3, mlp, noise=normal(2 * mlp))
+        yield plain(kind, "the true spread is twice the declared one", 0.3, mlp, true_sd=2 * mlp)
         yield images(kind, "crossed: seeds and images vary", 1.2, (0.04, 0.5), 8)
         yield images(kind, "crossed: four seeds", 1.6, (0.04, 0.5), 4)
         yield plain(kind, "each seed is lost in 2 % of studies", 0.3, mlp, lost=0.02)

@@ -17,8 +17,8 @@ from bnbench.studies.power import Power
 from bnbench.studies.rules import Kind, Verdict
 from bnbench.studies.scenes import Scene, Truth, scenes
 
-STUDIES, QUICK = 20_000, 600
-SLOW = 10  # scenes with images have this many times fewer studies
+STUDIES, QUICK = 20_000, 1_000
+SLOW = 4  # scenes with images have this many times fewer studies
 MOST_FALSE = 0.05
 ERRORS = 3.0  # a rate may miss its promise by so many standard errors
 
