@@ -376,7 +376,11 @@ def test_status_names_what_is_damaged(bnbench, tmp_path):
     assert result.exit_code == 4 and value["schema_version"] == 1 and value["folder"] == str(tmp_path)
     found = {row["dataset"]: row["status"] for row in value["datasets"]}
     assert found == {"mnist": "missing", "fashion_mnist": "missing", "kmnist": "missing", "mnist5k": "damaged"}
+    (tmp_path / "kmnist.pt").write_bytes(b"x")
+    lines = bnbench("data", "status", "--data-dir", tmp_path).stderr.splitlines()
+    assert len(lines) == 2 and "kmnist.pt is damaged" in lines[0] and "mnist5k.pt is damaged" in lines[1]
     (tmp_path / "mnist5k.pt").unlink()
+    (tmp_path / "kmnist.pt").unlink()
     value = json.loads(bnbench("data", "status", "--data-dir", tmp_path, "--format", "json").stdout)
     assert value["datasets"][-1] == {
         "dataset": "mnist5k",

@@ -39,13 +39,13 @@ def status(data_dir: DataDir = None, form: TextOrJson = "table") -> None:
 
     folder = datasets.data_dir(data_dir)
     found: dict[str, dict[str, str]] = {}
-    damaged = None
+    damaged = []
     for name in datasets.names():
         try:
             text = datasets.describe(name, folder)
             found[name] = {"status": "here" if datasets.is_here(name, folder) else "missing", "text": text}
         except DataError as error:
-            damaged = error
+            damaged.append(str(error))
             found[name] = {"status": "damaged", "text": str(error)}
     if form == "json":
         rows = [{"dataset": name, **about} for name, about in found.items()]
@@ -55,8 +55,8 @@ def status(data_dir: DataDir = None, form: TextOrJson = "table") -> None:
         typer.echo(clean(str(folder)))
         for name, about in found.items():
             typer.echo(f"  {name:14} {'DAMAGED' if about['status'] == 'damaged' else about['text']}")
-    if damaged is not None:
-        raise damaged
+    if damaged:
+        raise DataError("\n".join(damaged))
 
 
 @data_app.command()

@@ -77,18 +77,20 @@ def find(name: str, folder: Path) -> Found:
     for place in _places(title, folder):
         if None not in paths:
             break
-        named = _is_home(title, place)
         try:
-            files = _originals_in(name, place)
-            unusable += [f"{path} is in a form that bnbench does not read" for path in _other_forms(name, place)]
+            there = _names(place)  # at once: a data folder may have many folders
+            files = _originals_in(name, place, there)
+            unusable += [f"{path} is in a form that bnbench does not read" for path in _other_forms(name, place, there)]
         except OSError as error:
-            if named:
+            if _is_home(title, place):
                 raise DataError(f"{error.filename or place} cannot be read: {error.strerror}") from None
+            continue
+        if not files:
             continue
         ours = [file for file in files if file.owner == name]
         unknown = [file for file in files if file.owner is None and not file.can_be_known]
         wrong = [file for file in files if file.owner != name and file not in unknown]
-        if wrong and (named or ours):
+        if wrong and (ours or _is_home(title, place)):
             raise _refusal(name, folder, place, wrong)
         if unknown:
             unusable.append(f"the files in {place} are unpacked, and that form has no published MD5s")
@@ -129,19 +131,27 @@ def _places(title: str, folder: Path) -> Iterator[Path]:
         yield from (path, path / "raw", path / title, path / title / "raw")
 
 
-def _originals_in(name: str, place: Path) -> list[_File]:
-    """The files with the name of an original. Raises OSError.
+def _names(place: Path) -> set[str]:
+    """What is in a folder; nothing where it is none. Raises OSError where it cannot be read."""
+    try:
+        return {path.name for path in place.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def _originals_in(name: str, place: Path, there: set[str]) -> list[_File]:
+    """The files in `place` with the name of an original, of the names that are `there`. Raises OSError.
 
     A packed file comes before an unpacked one. Some tools write a dot for the second hyphen.
     """
-    if not place.is_dir():
-        return []
     files = []
     for number, original in enumerate(ORIGINALS):
         dotted = original.replace("-idx", ".idx")
         for spelling in (f"{original}.gz", f"{dotted}.gz", original, dotted):
-            path = place / spelling
-            if path.is_file() or (path.exists() and spelling.endswith(".gz")):  # some tools make a folder of a file
+            path = place / spelling if spelling in there else None
+            if path is None or not path.exists():
+                continue
+            if path.is_file() or spelling.endswith(".gz"):  # some tools put the unpacked file into a folder of its name
                 can_be_known = spelling.endswith(".gz") or bool(DATASETS[name].unpacked)
                 files.append(_File(number, path, _owner(name, number, path), can_be_known))
                 break
@@ -178,5 +188,6 @@ def _refusal(name: str, folder: Path, place: Path, wrong: list[_File]) -> DataEr
     return DataError(f"{first.path} is damaged: its MD5 is not {md5}. Delete it, then run: bnbench data fetch {name}")
 
 
-def _other_forms(name: str, place: Path) -> list[Path]:
-    return [path for form in OTHER_FORMS if (path := place / form.format(name)).is_file()]
+def _other_forms(name: str, place: Path, there: set[str]) -> list[Path]:
+    forms = [form.format(name) for form in OTHER_FORMS]
+    return [place / form for form in forms if form.split("/")[0] in there and (place / form).is_file()]
