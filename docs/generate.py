@@ -37,13 +37,14 @@ from bnbench.report.columns import ARM, BASELINE, available
 from bnbench.report.family import chapters
 from bnbench.report.plots import curves
 from bnbench.report.seeds import seeds
+from bnbench.report.study_page import verdict_page
 from bnbench.report.tables import print_tables
 from bnbench.runs import evaluations
 from bnbench.runs import format as runs
 from bnbench.studies.schema import MEASURES, Claim, Study, Tuning
 
 REPOSITORY = Path(__file__).parent.parent
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "results" / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 REFERENCE = REPOSITORY / "results" / "reference"
 NORM_RUNS = REPOSITORY / "results" / "norms"
 CHECK_EXAMPLES = REPOSITORY / "tests" / "check_examples"
@@ -626,6 +627,7 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "check confusion": confusion,
     "configuration config": config,
     "configuration datasets": dataset_table,
+    "README verdicts": lambda: verdict_page(REPOSITORY / "configs" / "studies", REPOSITORY / "results" / "studies"),
     "studies keys": study_keys,
     "studies measures": study_measures,
     "norms norms": norm_table,

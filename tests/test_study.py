@@ -127,7 +127,7 @@ WRONG = [
     ),
     ("sd: 0.3", "sd: 3.0", "20: claims.better.sd: 5 seeds support an effect of 2"),
     ("delta: 1.0", "delta: 0.0", "19: claims.better.delta: must be above 0"),
-    ("    sd: 0.3\n", "", "14: claims.better.sd: is required: the power"),
+    ("    sd: 0.3\n", "", "14: claims.better.sd: is required, because the power"),
     ("delta: 1.0", "dleta: 1.0", "19: claims.better.dleta: unknown key; did you mean delta?"),
     ("lr: 0.1}", "rl: 0.1}", "7: train.optimizer.rl: unknown key"),
     ("{type: none}}", "{type: nonne}}", "9: norm.type: got 'nonne'; did you mean none?"),
@@ -226,6 +226,27 @@ def test_a_run_that_never_reaches_the_target_enters_at_its_bound(tmp_path):
     assert late.verdict == "inconclusive"
 
 
+def test_a_target_is_reached_somewhere_within_an_epoch(tmp_path):
+    """none in epoch 3, batch in epoch 2: between 2/2 and 3/1 times the steps, although the epochs say 3/2."""
+    change = claim("ratio", 1.2, TO, "[none, batch]", "sd: 0.01, sd_from: x")
+    result = judged(tmp_path, lambda arm, place, seed: [0.1, 0.95 if arm == "batch" else 0.1, 0.95], change)
+    assert result.judgement.effect == pytest.approx(1.5) and result.verdict == "inconclusive"
+    assert result.judgement.low == pytest.approx(1, abs=0.05) and result.judgement.high == pytest.approx(3, abs=0.1)
+
+
+def test_at_equal_training_loss_the_first_epoch_below_the_target_counts(tmp_path):
+    """The training loss after epoch i is 1/i in handmade runs."""
+
+    def values(arm, place, seed):
+        return [0.1, 0.8 if arm == "batch" else 0.7, 0.9]
+
+    change = claim("superior", 1.0, "{type: at_target, target: 0.5}")
+    assert judged(tmp_path, values, change).judgement.effect == pytest.approx(10)
+    (tmp_path / "never").mkdir()
+    never = judged(tmp_path / "never", values, claim("superior", 1.0, "{type: at_target, target: 0.1}"))
+    assert never.verdict == "inconclusive" and never.judgement.low == -math.inf
+
+
 LARGEST = "{type: largest, key: train.optimizer.lr, least: 90}"
 
 
@@ -248,6 +269,17 @@ def test_the_largest_usable_rate_is_each_seeds_own_and_the_interval_one_step_of_
     assert result.judgement.low == pytest.approx(1.0 - math.log10(2.5))  # the coarsest step
 
 
+def test_a_rate_with_a_diverged_run_is_not_usable_whatever_the_accuracy(tmp_path):
+    """least: 0 asks for the largest rate that does not diverge."""
+
+    def values(arm, place, seed):
+        return [0.1, 0.1, "diverged"] if place["train.optimizer.lr"] == 1.0 and arm == "none" else [0.1, 0.1, 0.1]
+
+    any_accuracy = claim("superior", 0.45, LARGEST.replace("90", "0"), more="exploratory: true")
+    result = judged(tmp_path, values, any_accuracy)
+    assert [(value.low, value.high) for value in result.effects] == [(1.0, math.inf)] * 5
+
+
 def test_flatness_and_change_run_over_the_grid(tmp_path):
     def values(arm, place, seed):
         return [0.1, 0.1, 0.9 - (0.0 if arm == "batch" else 0.3) * (place["train.optimizer.lr"] == 1.0)]
@@ -267,6 +299,37 @@ def test_a_diverged_run_counts_as_guessing_and_as_an_unusable_rate(tmp_path):
 
     result = judged(tmp_path, values)
     assert result.effects[0].value == pytest.approx(90 - 11.35) and "diverged" in result.judgement.why
+
+
+def evaluated(folder, accuracies, *changes):
+    """Handmade runs of `batch` with an evaluations.csv."""
+    arm = ("batch: {norm: {type: batch}}", "batch: {norm: {type: batch}, evaluations: [running, precise, {batch: 1}]}")
+    plan = plan_of(folder, arm, *changes)
+    found = runs(plan, folder / "r", lambda arm, place, seed: [0.1, 0.1, 0.9])
+    for run in found.values():
+        rows = [f"{name},0.5,{accuracy},10000,{error}," for name, (accuracy, error) in accuracies.items()]
+        header = "evaluation,loss,accuracy,images,mean_error,var_error"
+        (run.path / "evaluations.csv").write_text("\n".join([header, *rows, ""]))
+    (result,) = judge_study(plan, found)
+    return result
+
+
+EVALUATED = {"running": (0.95, 0.3), "precise": (0.97, 0.1), "batch=1": (0.1, "")}
+
+
+def test_evaluations_are_compared_with_each_other(tmp_path):
+    change = claim("superior", 1.0, "{type: evaluation, evaluation: precise, minus: running}", "[batch]")
+    assert evaluated(tmp_path, EVALUATED, change).judgement.effect == pytest.approx(2)
+    (tmp_path / "ratio").mkdir()
+    over = "{type: evaluation, evaluation: running, over: precise, column: mean_error}"
+    ratio = evaluated(tmp_path / "ratio", EVALUATED, claim("ratio", 2, over, "[batch]"))
+    assert ratio.verdict == "supported" and ratio.judgement.effect == pytest.approx(3)
+    (tmp_path / "one").mkdir()
+    exact = claim("exact", 11.35, "{type: evaluation, evaluation: batch=1}", "[batch]")
+    assert evaluated(tmp_path / "one", EVALUATED, exact).verdict == "supported"
+    (tmp_path / "none").mkdir()
+    without = {name: row for name, row in EVALUATED.items() if name != "batch=1"}
+    assert evaluated(tmp_path / "none", without, exact).verdict == "inconclusive"
 
 
 TUNED = [

@@ -93,11 +93,26 @@ def test_quick_says_that_it_gives_no_verdict(bnbench, mine):
     assert quick.stdout.endswith("quick: no verdict\n") and not (mine / "verdicts.json").exists()
 
 
+def test_a_pilot_trains_other_seeds_and_shows_spreads_but_no_effects(bnbench, mine):
+    path = mine.parents[2] / "configs/studies/mine.yaml"
+    path.write_text(STUDY.replace("    sd: 0.01\n    sd_from: nowhere\n", ""))
+    refused = bnbench("study", "mine")
+    assert refused.exit_code == 2 and "bnbench study mine --pilot 5" in refused.stderr
+    pilot = bnbench("study", "mine", "--pilot", 3, "-q")
+    assert pilot.exit_code == 0, pilot.stderr
+    assert "loss: sd 0." in pilot.stdout and "of the log, from 3 seeds" in pilot.stdout and "[" not in pilot.stdout
+    assert {path.name for path in mine.glob("runs/*/*")} == {"seed-3", "seed-4", "seed-5"}
+    assert not (mine / "verdicts.json").exists() and bnbench("study", "mine", "--pilot", 2).exit_code == 2
+
+
 def test_new_writes_a_study_that_is_valid(bnbench, tmp_path):
     assert bnbench("study", "new", "my_study").exit_code == 0
     assert "1 studies" in bnbench("study", "--list").stdout
     again = bnbench("study", "new", "my_study")
     assert again.exit_code == 2 and "exists" in again.stderr
+    (tmp_path / "configs/studies/broken.yaml").write_text("question: 1\n")
+    listed = bnbench("study", "--list")
+    assert listed.exit_code == 2 and "1 studies" in listed.stdout and "broken.yaml:1: question" in listed.stderr
     assert bnbench("study", "new", "My Study").exit_code == 2 and bnbench("study").exit_code == 2
 
 

@@ -13,7 +13,11 @@ from bnbench.errors import CheckFailed, ConfigError, ResultsError, RunError
 from bnbench.signals import stop_at_once
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnbench.config.experiment import Config
     from bnbench.launch.execute import Places
+    from bnbench.runs.format import Run
     from bnbench.studies.plan import Plan
 
 
@@ -32,6 +36,9 @@ def study(
         bool,
         typer.Option("--judge-the-judge", help="Simulate claims whose truth is known: how often are verdicts false?"),
     ] = False,
+    pilot: Annotated[
+        int | None, typer.Option(metavar="N", help="Train N other seeds, and show how much each effect varies.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The folder of the full runs.", show_default="results/studies/NAME/runs"),
@@ -61,6 +68,7 @@ def study(
       bnbench study --list
       bnbench study variants_l1
       bnbench study learning_rate --quick
+      bnbench study my_study --pilot 5
       bnbench study learning_rate --jobs 2
       bnbench study new my_study
     """
@@ -75,6 +83,7 @@ def study(
         from bnbench.launch.execute import Places
         from bnbench.studies.checks import check
         from bnbench.studies.file import find, read_study
+        from bnbench.studies.pilot import pilot_of
         from bnbench.studies.plan import make_plan
         from bnbench.studies.template import write_template
 
@@ -90,9 +99,12 @@ def study(
     if len(names) != 1:
         raise ConfigError("name one study, as in bnbench study variants_l1; bnbench study --list shows all of them")
     file = read_study(find(names[0]))
+    places = Places(jobs, cluster)
+    if pilot is not None:
+        _pilot(make_plan(pilot_of(file, pilot)), out, data_dir, places, quiet)
+        return
     plan = make_plan(file)
     check(plan)
-    places = Places(jobs, cluster)
     if quick:
         _quick(make_plan(file, quick=True), out, data_dir, places, quiet)
         return
@@ -105,16 +117,22 @@ def _list(form: str) -> None:
         from bnbench.report.studies import entry, list_lines
         from bnbench.studies.file import FOLDER, files
 
-    entries = [entry(path) for path in files()]
-    if not entries:
+    entries, problems = [], []
+    for path in files():
+        try:
+            entries.append(entry(path))
+        except ConfigError as error:
+            problems.append(str(error))
+    if not entries and not problems:
         raise ConfigError(f"there are no studies in {FOLDER}; bnbench study new my_study writes one")
     if form == "json":
-        typer.echo(
-            json.dumps({"schema_version": console.JSON_SCHEMA_VERSION, "studies": [asdict(one) for one in entries]})
-        )
-        return
-    for line in list_lines(entries):
-        typer.echo(console.clean(line))
+        shown = {"schema_version": console.JSON_SCHEMA_VERSION, "studies": [asdict(one) for one in entries]}
+        typer.echo(json.dumps(shown))
+    else:
+        for line in list_lines(entries):
+            typer.echo(console.clean(line))
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def _simulate(form: str, quick: bool, quiet: bool) -> None:
@@ -139,24 +157,48 @@ def _folder(plan: "Plan", out: Path | None) -> tuple[Path, Path]:
     return RESULTS / plan.study.name, out or RESULTS / (plan.study.about.shares or plan.study.name) / "runs"
 
 
-def _quick(plan: "Plan", out: Path | None, data_dir: Path | None, places: "Places", quiet: bool) -> None:
-    """Train every arm for an epoch on 512 images, and print what they reach."""
+def _train(
+    configs: "Sequence[Config]", runs: Path, data_dir: Path | None, places: "Places", quiet: bool
+) -> "list[Run]":
+    """Train the configs into the folder `runs`. Raises RunError if a run is missing then."""
     with stop_at_once():
-        from bnbench.console import clean
         from bnbench.data import datasets
         from bnbench.launch.progress import Progress
         from bnbench.launch.train import train
 
-    _, runs = _folder(plan, out)
     with Progress(quiet=quiet) as progress:
-        finished, problems = train(plan.configs, runs, datasets.data_dir(data_dir), places, progress, force=False)
+        finished, problems = train(configs, runs, datasets.data_dir(data_dir), places, progress, force=False)
     if problems:
         raise RunError("\n".join(problems))
+    return [run for run, _ in finished]
+
+
+def _quick(plan: "Plan", out: Path | None, data_dir: Path | None, places: "Places", quiet: bool) -> None:
+    """Train every arm for an epoch on 512 images, and print what they reach."""
+    with stop_at_once():
+        from bnbench.console import clean
+
+    runs = _train(plan.configs, _folder(plan, out)[1], data_dir, places, quiet)
     for config in plan.configs:
-        of = [run for run, _ in finished if run.digest == config.digest()]
-        reached = ", ".join(f"{100 * run.rows[-1].valid_accuracy:.1f} %" for run in of)
+        reached = ", ".join(
+            f"{100 * run.rows[-1].valid_accuracy:.1f} %" for run in runs if run.digest == config.digest()
+        )
         typer.echo(clean(f"{config.name}: {reached}"))
     typer.echo("quick: no verdict")
+
+
+def _pilot(plan: "Plan", out: Path | None, data_dir: Path | None, places: "Places", quiet: bool) -> None:
+    """Train other seeds, and print the spread of each effect."""
+    with stop_at_once():
+        from bnbench.studies.checks import check
+        from bnbench.studies.outcome import collect_runs
+        from bnbench.studies.pilot import pilot_lines
+
+    check(plan, power=False)
+    runs = _folder(plan, out)[1]
+    _train(plan.configs, runs, data_dir, places, quiet)
+    for line in pilot_lines(plan, collect_runs(plan, runs)):
+        typer.echo(line)
 
 
 def _judge(
@@ -175,8 +217,6 @@ def _judge(
         from bnbench import console
         from bnbench.data import datasets
         from bnbench.launch.dry import dry
-        from bnbench.launch.progress import Progress
-        from bnbench.launch.train import train as train_runs
         from bnbench.report.studies import verdict_lines
         from bnbench.report.study_figure import figure
         from bnbench.studies import outcome
@@ -193,10 +233,7 @@ def _judge(
         console.say(f"{len(found)} runs are there already. {summary}")
         return
     if train and left:
-        with Progress(quiet=quiet) as progress:
-            _, problems = train_runs(left, runs, data, places, progress, force=False)
-        if problems:
-            raise RunError("\n".join(problems))
+        _train(left, runs, data_dir, places, quiet)
         found = outcome.collect_runs(plan, runs)
     if not found:
         raise ResultsError(f"{runs}: no finished run of this study; without --judge-only, the command trains them")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bnbench.analysis.measures import MEASURES as METRICS
+from bnbench.config.evaluations import label
+from bnbench.config.experiment import Config
 from bnbench.config.problems import closest
 from bnbench.errors import ConfigError
 from bnbench.studies.measures import step_of
@@ -15,11 +17,11 @@ from bnbench.studies.power import More, Power, look_levels, power, refusal
 from bnbench.studies.schema import Change, Claim, OfEpoch, OfEvaluation
 
 
-def check(plan: Plan) -> None:
-    """Raise ConfigError with every problem of the claims, file and line."""
+def check(plan: Plan, *, power: bool = True) -> None:
+    """Raise ConfigError with every problem of the claims, file and line. `power`: whether it must suffice."""
     problems = list(_tuning(plan))
     for name, claim in plan.study.about.claims.items():
-        problems += _claim(plan, name, claim)
+        problems += _claim(plan, name, claim, power)
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
 
@@ -43,7 +45,7 @@ def _tuning(plan: Plan) -> Iterator[str]:
         yield f"{study.at('tuning')}: the arms have different values of {tuning.key}; all need the same grid to be fair"
 
 
-def _claim(plan: Plan, name: str, claim: Claim) -> Iterator[str]:
+def _claim(plan: Plan, name: str, claim: Claim, powered: bool) -> Iterator[str]:
     """The problems of one claim."""
     study, measure = plan.study, claim.measure
 
@@ -79,9 +81,14 @@ def _claim(plan: Plan, name: str, claim: Claim) -> Iterator[str]:
             yield f"{at('where')}: the arm {arm} has several places there; name the values of {', '.join(varying)}"
             return
         yield from (f"{at('measure', key)}: {text}" for key, text in _recorded(measure, points))
-    if not claim.exploratory and claim.kind != "exact":
+    if powered and not claim.exploratory and claim.kind != "exact":
         yield from _looks(at, claim, len(study.about.seeds))
         step = max(step_of(measure, plan.of_arm(arm)) for arm in claim.arms)
+        for key in ("sd", "sd_from"):
+            if getattr(claim, key) is None:
+                pilot = f"bnbench study {study.name} --pilot 5 measures it"
+                yield f"{at(key)}: is required, because the power of the claim follows from it; {pilot}"
+                return
         yield from _power(at, claim, len(study.about.seeds), step)
 
 
@@ -106,6 +113,9 @@ def _recorded(measure: Any, points: list[Point]) -> Iterator[tuple[str, str]]:
     for point in points:
         config = point.config
         epochs, steps = config.train.epochs, config.data.batches()[0]
+        for key in ("metric", "of") if measure.type in ("epochs_to", "steps_to", "at_target") else ():
+            if not METRICS[getattr(measure, key, measure.metric)].per_epoch:
+                yield key, f"{getattr(measure, key)} is known after the last epoch only"
         if not METRICS[measure.metric].per_epoch and (config.data.valid is None or not config.data.test):
             yield (
                 "metric",
@@ -125,8 +135,8 @@ def _recorded(measure: Any, points: list[Point]) -> Iterator[tuple[str, str]]:
                     yield key, f"the study's evaluations are {', '.join(asked) or 'none'}; got {name}"
 
 
-def _evaluations(config: Any) -> list[str]:
-    return [str(one) for one in getattr(config, "evaluations", None) or ()]
+def _evaluations(config: Config) -> list[str]:
+    return [label(one) for one in config.evaluations]
 
 
 def _looks(at: Any, claim: Claim, seeds: int) -> Iterator[str]:

@@ -11,10 +11,11 @@ from itertools import pairwise
 from typing import Any
 
 from bnbench.analysis.measures import MEASURES as METRICS
+from bnbench.runs.evaluations import read_evaluations
 from bnbench.runs.format import Run
 from bnbench.studies.effects import Value, diverged_accuracy, diverged_loss, never
 from bnbench.studies.plan import Plan, Point
-from bnbench.studies.schema import Change, Claim, Flatness, Largest, Measure, OfEpoch, OfEvaluation, ToTarget
+from bnbench.studies.schema import AtTarget, Change, Claim, Flatness, Largest, Measure, OfEpoch, OfEvaluation, ToTarget
 
 GUESSING = 11.35  # %: the share of the largest class of MNIST's test images
 
@@ -79,14 +80,31 @@ def _of_epoch(measure: OfEpoch, pairs: Pairs) -> Side:
 
 def _to_target(measure: ToTarget, pairs: Pairs) -> Side:
     ((point, run),) = pairs
-    metric, target = METRICS[measure.metric], measure.target
     unit = point.config.data.batches()[0] if measure.type == "steps_to" else 1
-    reached = [] if run.status == "diverged" else run.rows
-    for row in reached:
+    epoch = _reached(measure.metric, measure.target, run)
+    if epoch is None:
+        return Side(never(unit * point.config.train.epochs))
+    return Side(Value(unit * epoch, unit * (epoch - 1), unit * epoch))
+
+
+def _reached(name: str, target: float, run: Run) -> int | None:
+    """The first epoch at whose end a metric has reached its target; None for a run that diverged later."""
+    metric = METRICS[name]
+    for row in run.rows if run.status != "diverged" else ():
         value = metric.of_epoch(row)
         if value <= target if metric.is_loss else 100 * value >= target:
-            return Side(Value(unit * row.epoch, unit * (row.epoch - 1), unit * row.epoch))
-    return Side(never(unit * point.config.train.epochs))
+            return row.epoch
+    return None
+
+
+def _at_target(measure: AtTarget, pairs: Pairs) -> Side:
+    """Nothing is known of a run that does not reach the target."""
+    ((_, run),) = pairs
+    epoch = _reached(measure.of, measure.target, run)
+    last = metric_of(measure.metric, run)
+    if epoch is None:
+        return Side(Value(last.value, -math.inf, math.inf))
+    return Side(metric_of(measure.metric, run, epoch))
 
 
 def _largest(measure: Largest, pairs: Pairs) -> Side:
@@ -126,12 +144,30 @@ def _plain(value: Any) -> Any:
 
 
 def _of_evaluation(measure: OfEvaluation, pairs: Pairs) -> Side | None:
-    raise NotImplementedError
+    """None if the run lacks an evaluation. A diverged run has none; it counts as in effects.py."""
+    ((_, run),) = pairs
+    table = {} if run.status == "diverged" else read_evaluations(run)
+
+    def of(name: str) -> Value | None:
+        if run.status == "diverged":
+            return diverged_accuracy(GUESSING) if measure.column == "accuracy" else diverged_loss()
+        cell = getattr(table[name], measure.column) if name in table else None
+        scale = 100.0 if measure.column == "accuracy" else 1.0
+        return None if cell is None else Value.known(scale * cell)
+
+    value = of(measure.evaluation)
+    if value is None or (measure.minus is None and measure.over is None):
+        return None if value is None else Side(value)
+    other = of(measure.minus or measure.over or "")
+    if other is None:
+        return None
+    return Side(value - other if measure.minus else Value.known(value.value / other.value))
 
 
 _OF: dict[type[Measure], Callable[[Any, Pairs], Side | None]] = {
     OfEpoch: _of_epoch,
     ToTarget: _to_target,
+    AtTarget: _at_target,
     Largest: _largest,
     Flatness: _flatness,
     Change: _change,

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bnbench.config.experiment import Config
 from bnbench.errors import ConfigError, ResultsError
 from bnbench.files import read_bounded, write_atomic
+from bnbench.runs.evaluations import lacking
 from bnbench.runs.find import find_runs
 from bnbench.runs.format import FINISHED, METRICS, Run, read_json, read_run
 from bnbench.runs.write import run_folder
@@ -54,14 +56,19 @@ def collect_runs(plan: Plan, runs: Path) -> Found:
     return found
 
 
-def missing(plan: Plan, found: Found) -> list[Any]:
+def missing(plan: Plan, found: Found) -> list[Config]:
     """The configs that still have runs to train, with these seeds."""
     out = []
     for config in plan.configs:
-        seeds = [seed for seed in config.seeds if (config.digest(), seed) not in found]
+        seeds = [seed for seed in config.seeds if _lacks(found.get((config.digest(), seed)), config)]
         if seeds:
             out.append(config.model_copy(update={"seeds": seeds}))
     return out
+
+
+def _lacks(run: Run | None, config: Config) -> bool:
+    """Whether there is something to do: a run is missing, or a complete one lacks an evaluation."""
+    return run is None or (run.status == "complete" and bool(lacking(run.path, config)))
 
 
 def runs_csv(plan: Plan, found: Found) -> str:
@@ -191,12 +198,12 @@ def read_outcome(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: the outcome cannot be read: {error}. Judge the study again") from None
     if not isinstance(out, dict) or out.get("sha256") != _hash(out):
         line = next(_lines(path, '"sha256"'), 1)
-        raise ConfigError(f"{path}:{line}: sha256: was edited by hand; judge the study again")
+        raise ConfigError(f"{path}:{line}: sha256: was edited by hand; remove the file and judge the study again")
     for key, name, is_ in (("study_sha256", "study.yaml", study), ("runs_sha256", "runs.csv", table)):
         if out.get(key) != is_:
             line = next(_lines(path, f'"{key}"'), 1)
             raise ConfigError(
-                f"{path}:{line}: {key}: {folder / name} was edited after the verdicts; judge the study again"
+                f"{path}:{line}: {key}: {folder / name} was edited later; remove {path.name} and judge again"
             )
     return out
 

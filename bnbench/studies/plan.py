@@ -131,7 +131,7 @@ def _merged(study: StudyFile, arm: str) -> tuple[dict[str, Any], dict[Location, 
         if key == "grid":
             grid = value
             continue
-        if not KEY.fullmatch(key) or key in ("name", "smoke", "evaluations"):
+        if not KEY.fullmatch(key) or key in ("name", "smoke"):
             raise ConfigError(
                 f"{study.at('arms', arm, key)}: is not a key of a config, as in norm or train.optimizer.lr"
             )
@@ -143,7 +143,7 @@ def _merged(study: StudyFile, arm: str) -> tuple[dict[str, Any], dict[Location, 
     data.setdefault("device", "cpu")  # another device gives other digits, and a study can be repeated
     if data["device"] == "auto":
         raise ConfigError(f"{study.at('base', 'device')}: a study names its device; write cpu, cuda or mps")
-    if about.evaluations:
+    if about.evaluations and "evaluations" not in data:
         data["evaluations"] = copy.deepcopy(about.evaluations)
         lines |= {("evaluations", *rest): line for rest, line in below(study.lines, ("evaluations",)).items()}
     return data, lines, grid

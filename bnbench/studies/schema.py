@@ -77,6 +77,14 @@ class ToTarget(Measure):
         return self.type.removesuffix("_to")
 
 
+class AtTarget(Measure):
+    """A metric at the end of the epoch in which another metric first reached its target: at equal training loss."""
+
+    type: Literal["at_target"]
+    of: Metric = Field("train_loss", description="The other metric.")
+    target: float = Field(description="Its target: a loss, or an accuracy in percent.")
+
+
 class Largest(Measure):
     """log10 of the largest value of a key of the grid with a good enough final metric. Each seed has its own."""
 
@@ -139,6 +147,7 @@ MEASURES: Mapping[str, type[Measure]] = {
     "metric": OfEpoch,
     "epochs_to": ToTarget,
     "steps_to": ToTarget,
+    "at_target": AtTarget,
     "largest": Largest,
     "flatness": Flatness,
     "change": Change,
@@ -187,11 +196,6 @@ class Claim(Strict):
             check_delta(self.kind, self.delta)
         except ConfigError as error:
             raise key_error("delta", str(error).partition(": ")[2]) from None
-        if self.kind == "exact":
-            return self
-        for key in ("sd", "sd_from"):
-            if getattr(self, key) is None:
-                raise key_error(key, "is required: the power of the claim follows from it. A pilot measures it")
         return self
 
     @model_validator(mode="after")
@@ -243,7 +247,9 @@ class Study(Strict):
     arms: dict[str, dict[str, Any]] = Field(min_length=1, description="The name of each arm, and what it changes.")
     grid: dict[str, Any] = Field({}, description="As in a config file: dotted keys with lists of values, for all arms.")
     seeds: list[int] = Field(description="As in a config file. All arms share them.")
-    evaluations: list[Any] = Field([], description="As in a config file: how each final network is evaluated.")
+    evaluations: list[Any] = Field(
+        [], description="As in a config file: how each final network is evaluated. An arm may have its own."
+    )
     tuning: Tuning | None = Field(None, description="How the best value of each arm is found.")
     uses: list[Text] = Field([], description="Folders with finished runs to use, from the current folder.")
     shares: Text | None = Field(None, description="The study whose runs folder this one uses.")

@@ -49,6 +49,9 @@ def measure(claim: Claim) -> str:
         return f"{name} after {when}"
     if isinstance(of, ToTarget):
         return f"{of.unit} to a {name} of {of.target:g}{'' if of.metric.endswith('loss') else ' %'}"
+    if of.type == "at_target":
+        sign = "≤" if of.of.endswith("loss") else "≥"
+        return f"{name} at the first epoch with a {of.of.replace('_', ' ')} {sign} {of.target:g}"
     if of.type == "largest":
         bound = "at most" if of.metric.endswith("loss") else "at least"
         return f"log10 of the largest {of.key} with a {name} of {bound} {of.least:g}"
