@@ -130,3 +130,17 @@ def test_the_study_of_the_docs_is_valid(bnbench, tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(page.partition("```yaml\n")[2].partition("```")[0])
     assert "20 runs" in bnbench("study", "--list").stdout
+
+
+def test_the_report_shows_the_verdicts_and_runs_nothing_of_a_picture(bnbench, mine):
+    assert bnbench("study", "mine", "-q").exit_code == 0
+    picture = mine / "figure.svg"
+    picture.write_text(picture.read_text().replace("</svg>", "<script>alert(1)</script></svg>"))
+    assert bnbench("report", "results", "-o", "report.html").exit_code == 0
+    page = (mine.parents[2] / "report.html").read_text()
+    assert "<h2>Studies</h2>" in page and "exploratory: no verdict" in page and "Somebody 2018" in page
+    assert "data:image/svg+xml;base64," in page and "<script" not in page
+    verdicts = mine / "verdicts.json"
+    verdicts.write_text(verdicts.read_text().replace("Somebody", "Nobody"))
+    refused = bnbench("report", "results")
+    assert refused.exit_code == 2 and "sha256: was edited by hand" in refused.stderr

@@ -25,6 +25,7 @@ def report(
     """Write one HTML page on the runs in each PATH: results folders or single runs.
 
     The page has tables, learning curves, configs and commands, and needs no network.
+    It begins with the verdicts of the studies in each PATH, if there are any.
     The same results give the same bytes.
 
     \b
@@ -40,6 +41,7 @@ def report(
         from bnbench.files import write_atomic
         from bnbench.report.figures import files
         from bnbench.report.page import page
+        from bnbench.report.study_section import study_sections
 
     question = Question(metric, parse_at(at), baseline)
     if output.is_dir():
@@ -57,7 +59,7 @@ def report(
     usual = {"--metric": "valid_accuracy", "--at": "final", "--baseline": ""}
     options = [word for option, value in asked.items() if value != usual[option] for word in (option, value)]
 
-    contents = page(comparison, options).encode()
+    contents = page(comparison, options, study_sections(paths)).encode()
     try:
         write_atomic(output.resolve(), contents)
     except OSError as error:  # the error names a temporary file

@@ -59,14 +59,14 @@ def _section(of: Mapping[str, Any], minutes: float) -> Iterator[str]:
     yield from ["", f"## {of['study']}", "", of["question"]]
     yield f"Scope: {of['scope']}; {of['seeds']} seeds, {of['runs']} runs, {minutes:.1f} minutes."
     yield f"Files: [study]({folder}/study.yaml), [runs]({folder}/runs.csv), [verdicts]({folder}/verdicts.json)."
-    yield from ["", f"![{_alt(of['claims'])}]({folder}/figure.svg)", ""]
+    yield from ["", f"![{alt(of['claims'])}]({folder}/figure.svg)", ""]
     for claim in of["claims"]:
         yield f"- {_marked(claim)}, {claim['name'].replace('_', ' ')}: {said(claim)}"
         yield f"  {claim['measure']}: {claim['shown']}, n {claim['n']}, the interval over {claim['interval_over']}."
         yield f"  Rule: {claim['rule']}. {_power(claim)}{sentence(claim)}".rstrip()
 
 
-def _alt(claims: Sequence[Mapping[str, Any]]) -> str:
+def alt(claims: Sequence[Mapping[str, Any]]) -> str:
     return "; ".join(f"{claim['name']}: {claim['shown']}, {verdict(claim)}" for claim in claims)
 
 
