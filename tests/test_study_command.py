@@ -68,15 +68,6 @@ def test_a_study_trains_what_is_missing_and_repeats_itself(bnbench, mine):
     assert bytes_of(mine) == first
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_same_outcome(bnbench, mine):
-    assert bnbench("study", "mine", "-q").exit_code == 0
-    first = bytes_of(mine)
-    shutil.rmtree(mine)
-    assert bnbench("study", "mine", "-q", "--jobs", 2).exit_code == 0
-    assert bytes_of(mine) == first
-
-
 def test_missing_runs_are_inconclusive_and_no_runs_an_error(bnbench, mine):
     nothing = bnbench("study", "mine", "--judge-only")
     assert nothing.exit_code == 3 and "no finished run of this study" in nothing.stderr and not mine.exists()
