@@ -476,3 +476,5 @@ def test_a_grid_of_the_command_that_replaces_the_files_grid_says_so(write):
     assert arm.name == "good,norm.eps=0.1"
     assert said == [f"--set grid={{norm.eps: [0.1]}}: replaces the grid of {path}, which varies 'train.optimizer.lr'"]
     load_configs([path], ["grid={train.optimizer.lr: [0.1, 0.5]}"], say=pytest.fail)
+    (problem,) = problems(path, "grid=7")
+    assert problem.startswith("--set grid=7: grid: must map dotted keys to lists")

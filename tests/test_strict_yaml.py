@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from bnbench.config.strict_yaml import MAX_NODES, YamlError, parse
+from bnbench.config.strict_yaml import MAX_NODES, MAX_WRITTEN, YamlError, parse
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,7 @@ def _laughs(levels):
         ("a: " + "[" * 60 + "]" * 60, "nested deeper"),
         ("a: &a [*a]", "alias of itself"),
         (_laughs(9), f"{MAX_NODES:,} values"),
+        (f"a: [{'1, ' * MAX_WRITTEN}]", f"more than {MAX_WRITTEN:,} keys and values"),
         ("? [1]\n: 2", "key must be plain text"),
         ("a: 1\n---\nb: 2", "not valid YAML"),
     ],

@@ -54,7 +54,7 @@ class Config(Strict):
     @classmethod
     def _name_is_a_folder(cls, name: str) -> str:
         if not NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not a name: use letters, digits, '.', '_' and '-'")
+            raise ValueError(f"{name[:MAX_NAME]!r} is not a name: use letters, digits, '.', '_' and '-'")
         if len(name) > MAX_NAME:
             raise ValueError(f"is {len(name)} characters long; at most {MAX_NAME} are allowed. Shorten it with --name")
         return name
@@ -224,7 +224,7 @@ def parse_seeds(seeds: Any) -> list[int]:
 def _seed_range(text: str) -> range | list[int]:
     match = re.fullmatch(r"(\d{1,19})(?:\.\.(\d{1,19}))?", text, flags=re.ASCII)
     if match is None:
-        raise ValueError(f"{text!r} is not a seed or a range of seeds; write 3, 0..9 or 0,2,5")
+        raise ValueError(f"{text[:MAX_NAME]!r} is not a seed or a range of seeds; write 3, 0..9 or 0,2,5")
     first, last = int(match[1]), int(match[2] or match[1])
     if last < first:
         raise ValueError(f"the range {text} is empty; write the lower seed first")

@@ -48,17 +48,19 @@ def points(axes: list[Axis]) -> Iterator[list[Setting]]:
         ]
 
 
-def place_of(path: Path, lines: dict[Location, int], key: str = "") -> str:
-    """`file:line: grid`, or `file: grid.key` where the line is unknown."""
+def place_of(path: Path, lines: dict[Location, int], key: str = "", option: str | None = None) -> str:
+    """`file:line: grid`, `file: grid.key` where the line is unknown, or the option that set the grid."""
+    if option is not None:
+        return f"{option}: grid"
     line = lines.get(("grid", key)) or lines.get(("grid",))
     return f"{path}{f':{line}' if line else ''}: grid" + (f".{key}" if key and not line else "")
 
 
-def read_axes(grid: Any, path: Path, lines: dict[Location, int]) -> list[Axis]:
-    """The axes of a grid. Raises ConfigError with every problem."""
+def read_axes(grid: Any, path: Path, lines: dict[Location, int], option: str | None = None) -> list[Axis]:
+    """The axes of a grid; `option` has set it, or None where the file did. Raises ConfigError with every problem."""
     if not isinstance(grid, dict):
         raise ConfigError(
-            f"{place_of(path, lines)}: must map dotted keys to lists, as in"
+            f"{place_of(path, lines, option=option)}: must map dotted keys to lists, as in"
             f" {{train.optimizer.lr: [0.1, 0.5]}}; got {show(grid)}"
         )
     axes, problems, there = [], [], set[str]()
@@ -66,16 +68,18 @@ def read_axes(grid: Any, path: Path, lines: dict[Location, int]) -> list[Axis]:
         keys = [part.strip() for part in key.split(",")] if isinstance(key, str) else []
         problem = _problem(keys, values, there)
         if problem:
-            problems.append(f"{place_of(path, lines, str(key))}: {show(key)}: {problem}")
+            problems.append(f"{place_of(path, lines, str(key), option)}: {show(key)}: {problem}")
             continue
         there |= set(keys)
         rows = [(value,) for value in values] if len(keys) == 1 else map(tuple, values)
-        axes.append(Axis(tuple(keys), tuple(rows), place_of(path, lines, key)))
+        axes.append(Axis(tuple(keys), tuple(rows), place_of(path, lines, key, option)))
     if problems:
         raise ConfigError("\n".join(problems))
     arms = math.prod(len(axis.rows) for axis in axes)
     if arms > MAX_ARMS:
-        raise ConfigError(f"{place_of(path, lines)}: makes {arms:,} arms; at most {MAX_ARMS:,} are allowed")
+        raise ConfigError(
+            f"{place_of(path, lines, option=option)}: makes {arms:,} arms; at most {MAX_ARMS:,} are allowed"
+        )
     return axes
 
 

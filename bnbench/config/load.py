@@ -17,7 +17,7 @@ from bnbench.config import strict_yaml
 from bnbench.config.experiment import MAX_NAME, Config, parse_seeds
 from bnbench.config.grid import KEY, MAX_ARMS, Setting, place_of, points, read_axes
 from bnbench.config.naming import full_name, plain
-from bnbench.config.problems import Location, explain, place, relocate, show
+from bnbench.config.problems import Location, explain, one_line, place, relocate, show
 from bnbench.config.read import read_mapping
 from bnbench.errors import ConfigError
 
@@ -97,15 +97,17 @@ def load_arms(
     Arms of the grid that have the same settings are one arm. `say` names them, and each override without effect.
     """
     data, lines = read_mapping(path)
-    settings = [(*parse_override(text), f"--set {text}") for text in overrides]
+    settings = [(*parse_override(text), f"--set {one_line(text)}") for text in overrides]
     if smoke:
         for key, _, option in settings:
             if key in SMOKE:
                 raise ConfigError(
                     f"{option.partition('=')[0]}: --smoke sets it to {SMOKE[key]}; leave one of the two out"
                 )
+    of_grid = None  # the option that sets it, if one does
     for key, value, option in settings:
         if key == "grid":
+            of_grid = option
             if isinstance(before := data.get("grid"), dict) and before != value:
                 say(f"{option}: replaces the grid of {path}, which varies {', '.join(map(show, before))}")
             data["grid"] = value
@@ -115,7 +117,7 @@ def load_arms(
             data["seeds"] = parse_seeds(seeds)
         except ValueError as error:
             raise ConfigError(f"--seeds {seeds}: {error}") from None
-    axes = read_axes(data.pop("grid", {}), path, lines)
+    axes = read_axes(data.pop("grid", {}), path, lines, of_grid)
     for axis in axes if smoke else ():
         for key in [key for key in axis.keys if key in SMOKE]:
             raise ConfigError(f"{axis.place}: {key}: --smoke sets it to {SMOKE[key]}; leave it out")
@@ -139,7 +141,8 @@ def load_arms(
         idle |= dict.fromkeys(without_effect)
         first = arms.setdefault(arm.digest(), arm)
         if first is not arm:
-            say(f"{place_of(path, lines)}: {arm.name} is the same arm as {first.name}; it is trained once")
+            where = place_of(path, lines, option=of_grid)
+            say(f"{where}: {arm.name} is the same arm as {first.name}; it is trained once")
     if problems:
         raise ConfigError("\n".join(_at_most(MAX_PROBLEMS, list(problems), path)))
     for option in idle:
@@ -237,10 +240,12 @@ def parse_override(text: str) -> tuple[str, Any]:
     try:
         strict_yaml.refuse_lookalikes(text)
         if not equals or not KEY.fullmatch(key):
-            raise ConfigError(f"--set {text}: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5")
+            raise ConfigError(
+                f"--set {one_line(text)}: must be KEY=VALUE with a dotted key, as in train.optimizer.lr=0.5"
+            )
         return key, strict_yaml.parse(value)[0]
     except strict_yaml.YamlError as error:
-        raise ConfigError(f"--set {text}: {error}") from None
+        raise ConfigError(f"--set {one_line(text)}: {error}") from None
 
 
 def at_location(data: dict[str, Any], location: Location, value: Any, *, option: str) -> None:

@@ -39,9 +39,13 @@ def base_name(name: str) -> str:
 
 def in_words(configs: Sequence["Config"]) -> dict[str, str]:
     """For each arm with a shortened name, the settings by which the arms differ; for a single arm, all that are set."""
-    if not any(map(is_shortened, (config.name for config in configs))):
+    return settings_in_words({config.name: flat(config.arm()) for config in configs})
+
+
+def settings_in_words(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The same for flat settings by the names of the arms."""
+    if not any(map(is_shortened, arms)):
         return {}
-    arms = {config.name: flat(config.arm()) for config in configs}
     keys = dict.fromkeys(key for arm in arms.values() for key in arm)
     varied = [key for key in keys if len({json.dumps(arm.get(key)) for arm in arms.values()}) > 1] or list(keys)
     return {

@@ -27,7 +27,7 @@ def relocate(problem: Any) -> Any:
 
 def place(location: Location, data: Any, path: Path, lines: dict[Location, int], origin: dict[Location, str]) -> str:
     """`file:line: key`, or the option that set the key."""
-    key = f"{'.'.join(map(str, location)):.{MAX_SHOWN}}"
+    key = one_line(".".join(map(str, location)))
     prefixes = [location[:depth] for depth in range(len(location), -1, -1)]
     option = next((origin[prefix] for prefix in prefixes if prefix in origin), None)
     if option is not None:
@@ -163,6 +163,12 @@ def closest(word: str, words: list[str], cutoff: float = 0.6) -> str | None:
     if plain in words:
         return plain
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=cutoff)), None)
+
+
+def one_line(text: str) -> str:
+    """Text of a user on one line of bounded length."""
+    text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 _picture = reprlib.Repr()

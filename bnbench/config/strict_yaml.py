@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import yaml
 
 MAX_NODES = 10_000  # with aliases expanded, so that a "billion laughs" file is refused
+MAX_WRITTEN = 3_000  # keys and values; PyYAML takes a second for as many
 MAX_DEPTH = 50
 MAX_SHOWN = 200  # characters of the text in a message
 
@@ -99,8 +100,8 @@ class _TagRefusingLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.nodes += 1
-        if self.nodes > 2 * MAX_NODES:  # keys count too; without this, a large file takes seconds and much memory
-            raise YamlError(f"more than {MAX_NODES:,} values", self.peek_event().start_mark.line + 1)  # type: ignore[no-untyped-call]
+        if self.nodes > MAX_WRITTEN:
+            raise YamlError(f"more than {MAX_WRITTEN:,} keys and values", self.peek_event().start_mark.line + 1)  # type: ignore[no-untyped-call]
         if not self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             if getattr(event, "tag", None) is not None:
@@ -150,7 +151,9 @@ def parse(text: str) -> tuple[Any, dict[Location, int]]:
         what = error.problem or error.context or "not valid YAML"
         if mark and text[mark.index : mark.index + 1] == "\t":
             what = "a tab; write spaces"
-        raise YamlError(f"not valid YAML: {what[:MAX_SHOWN]}", mark.line + 1 if mark else None) from None
+        raise YamlError(
+            f"not valid YAML: {' '.join(what[:MAX_SHOWN].split())}", mark.line + 1 if mark else None
+        ) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError(f"not valid YAML: has the control character {chr(error.character)!r}", line) from None

@@ -20,15 +20,21 @@ def resolve_device(config: Config, *, here: bool = True) -> Config:
     if device == "auto":
         device = "cuda" if here and _has_cuda() else "cpu"
     elif here and device == "cuda" and not _has_cuda():
-        raise ConfigError("device: this machine has no usable CUDA device; use --device cpu")
+        raise ConfigError(f"{config.name}: device: this machine has no usable CUDA device; use --device cpu")
     elif here and device == "mps":
-        import torch
-
-        if not torch.backends.mps.is_available():
-            raise ConfigError("device: this machine has no usable MPS device; use --device cpu")
+        if not _has_mps():
+            raise ConfigError(f"{config.name}: device: this machine has no usable MPS device; use --device cpu")
         if config.dtype == "float64":
-            raise ConfigError("device: MPS has no float64; use --device cpu or dtype: float32")
+            raise ConfigError(f"{config.name}: device: MPS has no float64; use --device cpu or dtype: float32")
     return config.model_copy(update={"device": device})
+
+
+def _has_mps() -> bool:
+    if sys.platform != "darwin":
+        return False
+    import torch
+
+    return torch.backends.mps.is_available()
 
 
 def _has_cuda() -> bool:
