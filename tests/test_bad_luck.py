@@ -105,7 +105,7 @@ def test_a_network_larger_than_the_memory_is_refused_with_the_figure(bnbench, ti
     assert result.exit_code == 2, result.stderr
     assert result.stderr == (
         "bnbench: large: model: the network needs at least 79.4 GB, and this machine has 16.0 GB;"
-        " use fewer or narrower layers\n"
+        " use fewer or narrower layers, or smaller batches\n"
     )
     assert not (tmp_path / "results").exists()
     monkeypatch.setattr(memory, "total_bytes", lambda: None)  # the system does not tell
@@ -125,6 +125,15 @@ def test_the_least_memory_that_training_needs(tiny, overrides, copies):
     config = load_config(tiny, ["model.hidden=[100, 200, 300]", "data.batch_size=2", *overrides])
     values = 2 * 600 * (2 if config.dtype == "float64" else 1)
     assert memory.least_bytes(config) == 4 * (copies * (100 * 200 + 200 * 300) + values)
+
+
+def test_the_least_memory_of_a_cnn_counts_the_images_of_a_batch(tiny):
+    model = "{type: cnn, channels: [3, 5]}"
+    config = load_config(tiny, [f"model={model}", "data.batch_size=7"])
+    # A network of these layers has the values: 3 of 28 x 28, and 5 of 10 x 10.
+    assert memory.least_bytes(config) == 4 * (2 * 3 * 5 * 25 + 7 * (3 * 28 * 28 + 5 * 10 * 10))
+    large = load_config(tiny, ["model={type: cnn, channels: [1024, 1024]}", "data={dataset: mnist, batch_size: 60000}"])
+    assert memory.least_bytes(large) > 200e9
 
 
 def test_a_container_has_the_memory_of_its_limit(tmp_path, monkeypatch):
