@@ -93,7 +93,7 @@ def test_a_comparison_prints_and_saves_what_the_command_does(bnbench, tmp_path):
         (lambda: package.run(None), "ConfigError", r"from load_config\(\), not a NoneType"),
         (lambda: package.read_runs(), "ResultsError", r"read_runs\(\) takes paths"),
         (lambda: package.read_runs(3), "ResultsError", "takes paths, not a int"),
-        (lambda: package.read_runs("nowhere"), "ResultsError", "nowhere: no such folder; run something first"),
+        (lambda: package.read_runs("nowhere"), "ResultsError", "nowhere: no such folder; "),
         (lambda: package.compare("nowhere"), "ResultsError", "nowhere: no such folder"),
         (lambda: package.compare("nowhere", metric="loss"), "ConfigError", "must be one of train_loss, train_accuracy"),
         (lambda: package.compare("nowhere", at=0), "ConfigError", "must be 'final', 'best' or an epoch"),

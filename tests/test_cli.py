@@ -174,12 +174,12 @@ def test_live_bars_are_drawn_on_a_terminal_and_data_stays_clean(tiny, tmp_path, 
     assert stdout.count("\n") == 2 and "\x1b" not in stdout and "━" not in stdout
 
 
-@pytest.mark.parametrize("option", ["--help", "--version", "compare --help"])
-def test_help_that_cannot_be_written_is_said(option):
-    command = f"{sys.executable} -m bnbench {option} > /dev/full"
+@pytest.mark.parametrize("command", ["--version > /dev/full", "compare --help > /dev/full", "compare --help >&-"])
+def test_help_that_cannot_be_written_is_said(command):
+    command = f"{sys.executable} -m bnbench {command}"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert result.returncode == 3 and "the output cannot be written" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_output_that_cannot_be_written_is_said(tiny):
@@ -192,3 +192,31 @@ def test_output_that_cannot_be_written_is_said(tiny):
 def test_quiet_says_nothing_but_the_results(bnbench, tiny):
     result = bnbench("run", tiny, "--quiet")
     assert result.stderr == "" and result.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("run tiny.yaml --epochs 3", "--epochs: no such option; write --set train.epochs=3"),
+        ("run tiny.yaml --lr=0.1", "--lr: no such option; write --set train.optimizer.lr=0.1"),
+        ("run tiny.yaml --moving-momentum 0.1", "--moving-momentum: no such option; write --set norm.momentum=0.9"),
+        ("run tiny.yaml --norm layer", "--norm: no such option; write --set norm.type=layer"),
+        ("run tiny.yaml --batch-size", "--batch-size: no such option; write --set data.batch_size=VALUE"),
+        ("run tiny.yaml --seed 3", "--seed: no such option; write --seeds 3"),
+        ("run tiny.yaml --qiet", "--qiet: no such option; did you mean --quiet?"),
+        ("compare r --zzzzz", "--zzzzz: no such option; root compare --help lists them"),
+        ("run tiny.yaml --seeds 0 1 2", "--seeds 0 1 2: the seeds are one word; write --seeds 0,1,2"),
+        ("run tiny.yaml --jobs 0", "--jobs 0: must be greater than or equal to 1"),
+        ("run tiny.yaml --set epochs=3", "--set epochs=3: epochs: unknown key; did you mean train.epochs?"),
+        ("compare r --same 0.3%", "--same 0.3%: write 0.3"),
+        ("compare r --target 97%", "--target 97%: write 0.97"),
+        ("plan a.yaml b.yaml --power 80%", "--power 80%: write 0.8"),
+        ("check n.py --against rms_norm", "--against rms_norm: must be one of batch, layer, group, instance, rms"
+         "; did you mean rms?"),
+        ("report r --at", "Option '--at' requires an argument."),
+    ],
+)  # fmt: skip
+def test_a_slip_ends_in_one_sentence_with_the_next_step(bnbench, tiny, arguments, sentence):
+    result = bnbench(*arguments.split())
+    assert result.exit_code == 2
+    assert result.stderr.split("\n")[-2].startswith((f"bnbench: {sentence}", f"Error: {sentence}")), result.stderr

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -284,15 +285,34 @@ def test_nothing_to_show_is_exit_3(bnbench, tmp_path, damage):
     assert result.exit_code == 3 and result.stdout == ""
     assert "no finished run to compare" in result.stderr
     result = bnbench("compare", tmp_path / "nowhere")
-    assert (
-        result.exit_code == 3 and result.stderr.count("nowhere") == 2
-    )  # that it is not there, and that nothing is shown
-    assert "nowhere: no such folder" in result.stderr
+    assert result.exit_code == 3 and result.stderr.count("\n") == 1 and "nowhere: no such folder; " in result.stderr
 
 
-def test_a_path_that_is_not_there_hides_no_other(bnbench, results, tmp_path):
-    result = bnbench("compare", tmp_path / "nowhere", results, "--format", "csv")
-    assert result.exit_code == 0 and len(rows_of(result.stdout)) == 2 and "nowhere: no such folder" in result.stderr
+def test_a_path_that_is_not_there_is_refused_with_what_is_meant(bnbench, results, tmp_path):
+    arms = ", ".join(sorted(path.name for path in results.iterdir()))
+    for path, instead in (
+        (tmp_path / "nowhere", "run something first: bnbench run configs/mlp_bn.yaml"),
+        (results / "aa", f"did you mean {results / 'a'}?"),
+        (results / "typo", f"{results} has {arms}"),
+        (results / "a/seed-0/run.json", "name a run's folder, or one above it"),
+    ):
+        result = bnbench("compare", results, path)
+        assert result.exit_code == 3 and result.stdout == "", path
+        assert result.stderr.startswith(f"bnbench: {path}: ") and result.stderr.endswith(f"; {instead}\n"), (
+            result.stderr
+        )
+    (tmp_path / "empty").mkdir()
+    result = bnbench("compare", results, tmp_path / "empty")
+    assert result.exit_code == 0 and f"{tmp_path / 'empty'}: holds no run" in result.stderr
+
+
+def test_a_hidden_folder_is_no_run(bnbench, results):
+    before = bnbench("compare", results).stdout
+    shutil.copytree(results / "a/seed-0", results / "a/.tmp-seed-0")
+    shutil.copytree(results / "a", results / ".a")
+    edit(results / "a/.tmp-seed-0", seed=7)
+    after = bnbench("compare", results)
+    assert after.stdout == before and "seed-0" not in after.stderr
 
 
 def test_a_loss_that_is_infinite_is_strict_json(bnbench, tmp_path):

@@ -155,6 +155,19 @@ def test_a_dry_run_shows_what_a_shortened_name_stands_for(bnbench, file):
     ]
 
 
+@pytest.mark.parametrize(
+    "options", [[], ["--per-epoch"], ["--columns", "value"], ["--by", "data.batch_size"], ["--format", "csv"]]
+)
+def test_a_comparison_shows_what_a_shortened_name_stands_for(bnbench, file, tmp_path, options):
+    for arm in load_configs([file(f"grid: {{{EIGHT}}}\n")]):
+        make(tmp_path / "r", arm)
+    result = bnbench("compare", "r", *options)
+    shown = result.stdout + result.stderr
+    assert result.exit_code == 0 and shown.count("a,8-keys-") >= 2
+    columns = "data.batch_size" in result.stdout
+    assert columns or all(f"has data.batch_size={size}\n" in result.stderr for size in (32, 128)), shown
+
+
 @pytest.fixture
 def prepared(monkeypatch, mnist5k, tmp_path):
     """prepared(config): what is trained where MNIST cannot be had."""

@@ -94,6 +94,7 @@ def test_images_that_vary_too_much_are_said(bnbench, study):
     [
         (["--power", "1"], "--power 1: must be between 0.5 and 0.99"),
         (["--power", "nan"], "--power nan"),
+        (["--power", "80"], "--power 80: must be between 0.5 and 0.99; write 0.8 for 80 %"),
         (["--detect", "0"], "--detect 0: must be above 0"),
         (["--detect", "-0.3"], "--detect -0.3"),
         (["--detect", "inf"], "--detect inf"),

@@ -115,9 +115,30 @@ def test_weights_of_other_kinds_are_refused(bnbench, arms):
         assert result.exit_code == 0 and "model.pt: does not hold the weights" in result.stderr
 
 
+def test_an_arm_is_shown_with_a_line_for_each_seed(bnbench, arms):
+    shown = bnbench("show", arms / "bn")
+    assert shown.exit_code == 0 and shown.stderr.endswith("seed-0/mistakes.csv: is missing\n")
+    assert "bn, 5 seeds" in shown.stdout and "momentum: 0.2" in shown.stdout
+    rows = [line.split() for line in shown.stdout.split("\n") if line.strip()[:1].isdigit()]
+    assert [(row[0], row[1], row[2], row[6]) for row in rows] == [
+        (str(seed), "complete", "2/2", f"{100 * value:.2f}") for seed, value in enumerate(BATCH)
+    ]
+    value = json.loads(bnbench("show", arms / "bn", "--format", "json").stdout)
+    assert [one["run"]["seed"] for one in value["runs"]] == [0, 1, 2, 3, 4]
+    assert value["runs"][4]["epochs"][1]["valid_accuracy"] == BATCH[4] and value["config"]["norm"]["momentum"] == 0.2
+
+
 def test_what_is_no_run_is_refused(bnbench, arms):
-    result = bnbench("show", arms / "bn")
-    assert result.exit_code == 3 and "is not a run; name a run's folder, as in" in result.stderr
+    result = bnbench("show", arms)
+    assert result.exit_code == 3 and f"holds the runs of several arms; name an arm's folder, as in {arms}/bn" in (
+        result.stderr
+    )
+    (arms / "empty").mkdir()
+    assert "empty: holds no run; bnbench run makes one" in bnbench("show", arms / "empty").stderr
+    for path, instead in (("bn/seed-9", "bn/seed-"), ("b", "bn"), ("other", "")):
+        result = bnbench("show", arms / path)
+        meant = f"did you mean {arms / instead}" if instead else f"{arms} has bn, empty, plain"
+        assert result.exit_code == 3 and f"{path}: no such folder; {meant}" in result.stderr
     result = bnbench("show", arms / "bn/seed-0", "--set", "a=1")
     assert result.exit_code == 2 and "--set is for configs" in result.stderr
     (arms / "bn/seed-0/config.yaml").unlink()

@@ -171,7 +171,8 @@ def test_a_sweep_of_diverged_runs_only_has_no_numbers(tmp_path):
     ("keys", "says"),
     [
         (["train.epochs"], "--by train.epochs: every run has the value 3. A sweep: bnbench run CONFIG --set"),
-        (["lr"], f"--by lr: no run has this key; the keys that differ are .*{LR}"),
+        (["lr"], f"--by lr: no run has this key; did you mean {LR}?"),
+        (["x"], f"--by x: no run has this key; the keys that differ are .*{LR}"),
         (["norm.eps"], "--by norm.eps: every run has the value 1e-05"),
         ([LR, LR], "--by takes one key, or two different keys"),
         (["norm.type"], "--by norm.type: never varies alone; wherever it differs, other settings differ too, such as"),

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from bnbench.config.base import flat
 from bnbench.config.experiment import Config
+from bnbench.config.naming import settings_in_words
 from bnbench.errors import ResultsError
-from bnbench.runs.find import find_runs
+from bnbench.runs.find import find_runs, refuse_missing
 from bnbench.runs.format import FINISHED, METRICS, TIMING, Run, read_run, run_config
 from bnbench.runs.notes import Kind, Note
 
@@ -109,7 +110,8 @@ def seed_ranges(seeds: Sequence[int]) -> str:
 
 
 def collect(paths: Sequence[Path]) -> Runs:
-    """Read every run at or below `paths`. Raises ResultsError if it finds no finished run."""
+    """Read every run at or below `paths`. Raises ResultsError if it finds no finished run, or if a path is missing."""
+    refuse_missing(paths)
     notes: list[Note] = []
     groups: dict[Group, list[Arm]] = defaultdict(list)
     for (group, name, digest), runs in _by_arm(_read(paths, notes), notes).items():
@@ -131,7 +133,8 @@ def collect(paths: Sequence[Path]) -> Runs:
             del groups[group]
     if not groups:
         where = " ".join(map(str, paths)).replace("\n", "\\n")
-        raise ResultsError("\n".join([*map(str, notes), f"{where}: no finished run to compare; bnbench run makes one"]))
+        why = [str(note) for note in notes if note.kind is not Kind.NOT_FOUND]
+        raise ResultsError("\n".join([*why, f"{where}: no finished run to compare; bnbench run makes one"]))
     for group in groups:
         groups[group].sort(key=lambda arm: (arm.name, arm.digest))
     read = Runs({group: groups[group] for group in sorted(groups, key=Group.order)}, notes)
@@ -139,6 +142,12 @@ def collect(paths: Sequence[Path]) -> Runs:
     for arm in read.arms():
         arm.config = _config(arm, notes)
     return read
+
+
+def shortened(arms: Sequence[Arm]) -> list[Note]:
+    """A note for each arm with a shortened name, for displays without a column for each setting that differs."""
+    words = settings_in_words({arm.name: arm.config for arm in arms})
+    return [Note(Kind.NAME, f"{arm.label} has {words[arm.name]}") for arm in arms if words.get(arm.name)]
 
 
 def _read(paths: Sequence[Path], notes: list[Note]) -> Iterable[Run]:

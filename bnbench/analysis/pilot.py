@@ -98,7 +98,8 @@ def check_aim(question: Question, detect: float, power: float) -> Aim:
         what = "a loss, as in 0.01" if question.is_loss else "points of accuracy, as in 0.3"
         raise ConfigError(f"--detect {detect:g}: must be above 0 and at most {most:g}: {what}")
     if not 0.5 <= power <= 0.99:
-        raise ConfigError(f"--power {power:g}: must be between 0.5 and 0.99; no number of seeds makes it certain")
+        share = f"write {power / 100:g} for {power:g} %" if 50 <= power <= 99 else "no number of seeds makes it certain"
+        raise ConfigError(f"--power {power:g}: must be between 0.5 and 0.99; {share}")
     return Aim(question, detect if question.is_loss else detect / 100, power)
 
 

@@ -3,6 +3,7 @@
 sweeps(collect([Path("results")]), Question(), ["train.optimizer.lr"])   # a Sweep for each group where the key varies
 """
 
+import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -243,6 +244,8 @@ def _does_not_vary(runs: Runs, key: str) -> str:
     arms = [arm for arm in runs.arms() if key in arm.config]
     if not arms:
         known = dict.fromkeys(name for arm in runs.arms() for name in arm.config)
+        if close := [name for name in known if name.endswith(f".{key}")] or difflib.get_close_matches(key, known, n=1):
+            return f"--by {key}: no run has this key; did you mean {' or '.join(close)}?"
         varying = [name for name in known if len({plain(arm.config.get(name)) for arm in runs.arms()}) > 1]
         return f"--by {key}: no run has this key; the keys that differ are {', '.join(varying) or 'none'}"
     values = list({plain(arm.config[key]): arm.config[key] for arm in arms}.values())

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from bnbench import __version__
-from bnbench.errors import BnbenchError, Interrupted, RunError
+from bnbench.errors import BnbenchError, ConfigError, Interrupted, RunError
 from bnbench.signals import Stop, signal_name, stop_at_once
 
 
@@ -31,27 +31,46 @@ class _Commands(TyperGroup):
         except OSError as error:  # from --help and --version, which end before a command is invoked
             sys.exit(_explain(error))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta["words"] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         self.start.close()
         try:
             return super().invoke(ctx)
         except (BnbenchError, OSError, KeyboardInterrupt) as error:
             if isinstance(error, BrokenPipeError):  # as in `| head`: the reader has enough, so this is not an error
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that flushing the buffer does not fail again
+                _drop_output()
                 raise typer.Exit(141) from None  # 128 + SIGPIPE, as other programs do
             if ctx.params.get("debug"):
                 traceback.print_exc()
             raise typer.Exit(_explain(error)) from None
+        except Exception as error:
+            from bnbench.cli.slips import sentence
+
+            if (slip := sentence(error, ctx.meta["words"])) is None:
+                raise
+            raise typer.Exit(_explain(ConfigError(slip))) from None
 
 
 def _open_what_is_closed() -> None:
-    """Open a closed stream (`2>&-`) as the null device: libraries flush it, and a file could get its descriptor."""
+    """Open a closed stream (`2>&-`) as the null device: libraries flush it, and a file could get its descriptor.
+
+    Writing to a closed stdout stays an error: results that nobody gets are no success.
+    """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
+            null = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)
             if null == descriptor:  # the lowest free descriptor; otherwise it is already in use
                 os.set_inheritable(null, True)  # for worker processes
             setattr(sys, name, os.fdopen(null, mode))
+
+
+def _drop_output() -> None:
+    """Send what stdout still holds to the null device, so that flushing it at the end does not fail again."""
+    with suppress(OSError):  # it may have no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: BaseException) -> int:
@@ -62,6 +81,8 @@ def _explain(error: BaseException) -> int:
         signum = error.signum if isinstance(error, Stop) else signal.SIGINT
         error = Interrupted(f"stopped by {signal_name(signum)}", exit_code=128 + signum)
     if isinstance(error, OSError):
+        if error.filename is None:
+            _drop_output()
         error = RunError(f"{error.filename or 'the output'} cannot be written or read: {error.strerror or error}")
     assert isinstance(error, BnbenchError)
     with suppress(OSError):  # stderr may be a full disk; the exit code still tells

@@ -72,7 +72,7 @@ def compare(
     """
     with stop_at_once():
         from bnbench import console
-        from bnbench.analysis.arms import collect
+        from bnbench.analysis.arms import collect, shortened
         from bnbench.analysis.compare import Question
         from bnbench.analysis.compare import compare as answer
         from bnbench.report import columns as choice
@@ -110,6 +110,8 @@ def compare(
     runs = collect(paths)
     comparison = answer(runs, question)
     answers, notes = comparison.tables, comparison.notes
+    if per_epoch or columns is not None:
+        notes += shortened(runs.arms())
     names = None if columns is None else [name.strip() for name in columns.split(",")]
     choice.check_names(answers, [*(names or []), *([sort.removeprefix("-")] if sort is not None else [])])
     machine = form in ("csv", "json")
@@ -137,14 +139,14 @@ def _sweep(paths: list[Path], question: "Question", keys: list[str], form: "Form
     """Print the metric against the keys. Raises ConfigError if `others`, the options that do not fit, are given."""
     with stop_at_once():
         from bnbench import console
-        from bnbench.analysis.arms import collect
+        from bnbench.analysis.arms import collect, shortened
         from bnbench.analysis.sweep import sweeps
         from bnbench.report.sweep import print_sweeps
 
     if others:
         raise ConfigError(f"--by shows a sweep, not a table of arms; leave out {', '.join(others)}")
     runs = collect(paths)
-    notes = list(runs.notes)
+    notes = [*runs.notes, *shortened(runs.arms())]
     print_sweeps(sweeps(runs, question, keys, notes), notes, form, console.stdout())
     for note in notes:
         console.say(str(note))

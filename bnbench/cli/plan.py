@@ -7,6 +7,7 @@ import typer
 
 from bnbench.cli.app import DataDir, Quiet, app
 from bnbench.cli.options import At, Baseline, Metric, TextOrJson, parse_at
+from bnbench.cli.slips import refuse_seeds_apart
 from bnbench.errors import ConfigError, ResultsError, RunError
 from bnbench.signals import stop_at_once
 
@@ -61,6 +62,7 @@ def plan(
     """
     from bnbench.plugins.configs import load_configs
 
+    refuse_seeds_apart(seeds, configs)
     if norms is not None:
         with stop_at_once():
             import bnbench.norms  # noqa: F401  # the file needs torch

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bnbench.cli.app import DataDir, Quiet, app
+from bnbench.cli.slips import refuse_seeds_apart
 from bnbench.errors import RunError
 from bnbench.signals import stop_at_once
 
@@ -87,6 +88,7 @@ def run(
         from bnbench.console import clean, say
         from bnbench.plugins.configs import load_configs
 
+    refuse_seeds_apart(seeds, configs)
     overrides = list(overrides or [])
     overrides += [f"{key}={value}" for key, value in (("device", device), ("threads", threads)) if value is not None]
     if fallback is not None:

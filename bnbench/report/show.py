@@ -1,6 +1,8 @@
-"""One config or one run in full: `bnbench show`."""
+"""One run or one arm in full: `bnbench show`."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -62,6 +64,29 @@ def _print_facts(facts: dict[str, Any], console: Console) -> None:
     console.print(grid)
 
 
+def print_arm(runs: Sequence[Run], found: Confusion | None, console: Console) -> None:
+    """Print a line for each run of an arm, the arm's config and the mistakes of its complete runs."""
+    console.print(f"{inert(runs[0].name)}, {len(runs)} seed{'s' if len(runs) > 1 else ''}", style="bold")
+    grid = Grid(box=None, padding=(0, 2, 0, 0))
+    for heading in ("seed", "status", "epochs", "train loss", "train %", "valid loss", "valid %", "test %", "folder"):
+        grid.add_column(heading, no_wrap=True, justify="left" if heading in ("status", "folder") else "right")
+    for run in runs:
+        cells = [""] * 4
+        if run.rows:
+            last = run.rows[-1]
+            cells = [f"{last.train_loss:.4f}", f"{100 * last.train_accuracy:.2f}"]
+            cells += [f"{last.valid_loss:.4f}", f"{100 * last.valid_accuracy:.2f}"]
+        test = f"{100 * run.test.accuracy:.2f}" if run.test else ""
+        done = f"{len(run.rows)}/{run.epochs}"
+        grid.add_row(str(run.seed), run.status, done, *cells, test, inert(run.path))
+    console.print(grid)
+    console.print(f"\nconfig of seed {runs[0].seed}", style="bold")
+    console.print(dump(run_config(runs[0].path)).rstrip())
+    if found is not None:
+        print_confusion(found, console)
+    console.print(f"\nOne run in full: bnbench show {shlex.quote(inert(runs[0].path))}")
+
+
 def _metrics(run: Run) -> dict[str, str]:
     if not run.rows:
         return {}
@@ -98,6 +123,17 @@ def run_as_json(run: Run, layers: Layers, found: Confusion | None) -> str:
         "epochs": [vars(row) for row in run.rows],
         **classes.as_json(found),
         "norms": layers,
+    }
+    return json.dumps(_finite(value), indent=2, allow_nan=False)
+
+
+def arm_as_json(runs: Sequence[Run], found: Confusion | None) -> str:
+    """run.json and the metrics of every epoch of each run, the config of the first, and the mistakes by class."""
+    value: dict[str, Any] = {
+        "schema_version": JSON_SCHEMA_VERSION,
+        "runs": [{"run": read_json(run.path), "epochs": [vars(row) for row in run.rows]} for run in runs],
+        "config": run_config(runs[0].path),
+        **classes.as_json(found),
     }
     return json.dumps(_finite(value), indent=2, allow_nan=False)
 

@@ -12,6 +12,7 @@ class Kind(Enum):
     NOT_FOUND = auto()  # a path has no runs
     LEFT_OUT = auto()  # no mean includes a run: it diverged, is unfinished, or is there twice
     SETTINGS = auto()  # a run's config is missing or does not match its digest
+    NAME = auto()  # what a shortened name stands for
     BASELINE = auto()  # arms have no baseline
     IMAGES = auto()  # arms have no interval over test images
     GATE = auto()  # --fail-if does not judge an arm
