@@ -37,6 +37,7 @@ MEGABYTES = 300.0  # of all refusals of a process, above its imports
 WITHOUT_LINE = r"is empty|is not a config|gives no name|… and \d+ more"
 # Of a config that is right elsewhere: this machine has no such device, or too little memory. It names the arm.
 OF_THIS_MACHINE = r"bnbench: [\w.,=-]+: (device|model): .+"
+HINT = r"--set .*: (replaces the grid of|changes nothing).*"  # before a refusal
 PLACE = r"bnbench: (this command asks for|(--set|--smoke) .*?: |{file}:\d+: |{file}: (?:" + WITHOUT_LINE + r")).*"
 
 OTHER_TOOLS = (
@@ -284,7 +285,7 @@ def check(case: Case, folder: Path, command: Command = in_process) -> str:
     assert len(outcome.stderr) < 100_000, "a refusal of more than 100 kB"
     place = PLACE.replace("{file}", re.escape(str(file)))
     for line in filter(None, outcome.stderr.split("\n")):
-        assert re.fullmatch(place, line) or re.fullmatch(OF_THIS_MACHINE, line), f"without a place: {line}"
+        assert any(re.fullmatch(form, line) for form in (place, OF_THIS_MACHINE, HINT)), f"without a place: {line}"
     return "refused"
 
 

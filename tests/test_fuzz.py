@@ -1,4 +1,4 @@
-"""Some hundreds of configs and their mutations, as benchmarks/fuzz.py makes them: accepted, or refused with a place."""
+"""200 configs and their mutations, as benchmarks/fuzz.py makes them: accepted, or refused with a place."""
 
 import sys
 
@@ -13,8 +13,8 @@ from bnbench.config import load, strict_yaml
 
 def test_every_case_is_accepted_or_refused_with_its_place():
     before = fuzz.peak_mb()
-    counts = fuzz.fuzz(300, seed=0)
-    assert counts["accepted"] >= 30 and counts["refused"] >= 100, counts
+    counts = fuzz.fuzz(200, seed=0)
+    assert counts["accepted"] >= 20 and counts["refused"] >= 70, counts
     assert fuzz.peak_mb() - before < fuzz.MEGABYTES
 
 
