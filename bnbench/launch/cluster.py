@@ -24,9 +24,10 @@ from bnbench.data.datasets import Dataset
 from bnbench.data.splits import Normalized, Pixels, normalize
 from bnbench.errors import ConfigError, RunError
 from bnbench.launch.prepare import Prepared
-from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, claim
+from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, claim, is_complete
 from bnbench.launch.scheduler import CLOSE_SECONDS, VERSIONS, Late, client_of, within
-from bnbench.runs.format import CHECKPOINT, FILES, EpochRow
+from bnbench.runs import evaluations
+from bnbench.runs.format import CHECKPOINT, EVALUATIONS, FILES, EpochRow
 from bnbench.runs.write import adopt
 from bnbench.training.events import Event, Notice, Started
 from bnbench.training.experiment import Loaded
@@ -181,7 +182,10 @@ def _ended(job: Job, future: Any) -> Outcome | _Lost:
 
 def _written(job: Job, outcome: Outcome, files: Files) -> Outcome:
     try:
-        adopt(job.folder, files)
+        if files.keys() == {EVALUATIONS}:
+            evaluations.write(job.folder, files[EVALUATIONS])
+        else:
+            adopt(job.folder, files)
     except RunError as error:
         return replace(outcome, status="failed", reason=str(error))
     return outcome
@@ -211,10 +215,14 @@ def _work(job: Job, data: Sent, start: Files, topic: str, versions: dict[str, st
         here.folder.mkdir(parents=True)
         for name, contents in start.items():
             (here.folder / name).write_bytes(contents)
+        complete = is_complete(here)
         ((_, outcome),) = attempt([here], data.loaded(Pixels.of(job.config)), lambda _, event: report(event))
         if outcome.reason is not None:
             outcome = replace(outcome, reason=f"{outcome.reason} (on {worker.address})")
-        return replace(outcome, folder=job.folder), _files(here.folder)
+        files = _files(here.folder)
+        if complete:  # nothing else of a complete run is written again
+            files = {name: contents for name, contents in files.items() if name == EVALUATIONS}
+        return replace(outcome, folder=job.folder), files
 
 
 class _Abandoned(BaseException):

@@ -8,6 +8,7 @@ from bnbench.config.naming import in_words as settings_in_words
 from bnbench.data import datasets
 from bnbench.launch.execute import Places, for_this_machine
 from bnbench.launch.plan import CI_ASKS, asks_in_ci, in_words, moved, plan, warnings, with_shorter
+from bnbench.runs.format import FINISHED
 from bnbench.runs.kept import epochs_kept
 
 
@@ -23,12 +24,15 @@ def dry(
     if not force and places.cluster is None:
         runs = with_shorter(runs, out)
     finished = sum(run.finished for run in runs)
+    evaluated = sum(bool(run.lacks) for run in runs)
     resumed = sum(
-        run.status is not None and not run.finished and epochs_kept(run.folder, run.config) > 0 for run in runs
+        run.status is not None and run.status not in FINISHED and epochs_kept(run.folder, run.config) > 0
+        for run in runs
     )
     continued = sum(run.continues for run in runs)
-    starting = len(runs) - finished - resumed - continued
-    summary = f"{len(runs)} runs: {finished} complete, {f'{continued} to continue, ' if continued else ''}"
+    starting = len(runs) - finished - evaluated - resumed - continued
+    summary = f"{len(runs)} runs: {finished} complete, {f'{evaluated} to evaluate, ' if evaluated else ''}"
+    summary += f"{continued} to continue, " if continued else ""
     summary += f"{resumed} to resume, {starting} to start"
     for name in dict.fromkeys(config.data.dataset for config in configs):
         if not datasets.is_here(name, data_folder):

@@ -69,7 +69,12 @@ def _key(job: "Job", engine: str) -> tuple[object, ...] | None:
     # vmap computes PyTorch's batch norm, and the norm of a weight, by other sums: the bits differ.
     if engine == "auto" and (config.norm.changes == "weights" or config.norm.builder == "builtin"):
         return None
-    return config.digest(), 0 if job.force else epochs_kept(job.folder, config), job.shorter and job.shorter.parent
+    return (
+        config.digest(),
+        config.averages,
+        0 if job.force else epochs_kept(job.folder, config),
+        job.shorter and job.shorter.parent,
+    )
 
 
 def _not_traced(config: Config) -> str | None:

@@ -27,6 +27,7 @@ from bnbench.launch.plan import (
 )
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
+from bnbench.runs.evaluations import is_done
 from bnbench.runs.format import FINISHED, EpochRow
 from bnbench.runs.lock import held_by, hold
 from bnbench.runs.write import existing_status, mark_interrupted
@@ -237,7 +238,7 @@ class _Session:
             except RunError as error:
                 self.outcomes[job.number] = replace(outcome, status="failed", reason=str(error))
                 continue
-            if there in FINISHED:
+            if is_done(job.folder, job.config, there):
                 self.outcomes[job.number] = replace(outcome, status=str(there), reason=None)
             else:
                 left.append(replace(job, force=False))

@@ -8,6 +8,7 @@ from pathlib import Path
 from bnbench.config.experiment import Config
 from bnbench.config.naming import base_name
 from bnbench.errors import RunError
+from bnbench.runs.evaluations import lacking, needs_training, with_lacking
 from bnbench.runs.find import arms_by_digest
 from bnbench.runs.format import FINISHED, Run
 from bnbench.runs.kept import epochs_kept
@@ -34,6 +35,7 @@ class Planned:
     folder: Path
     status: str | None
     shorter: Run | None = None  # a complete, shorter run of the same arm and seed; see `with_shorter`
+    lacks: tuple[str, ...] = ()  # the evaluations that a complete run lacks
 
     @property
     def label(self) -> str:
@@ -41,7 +43,12 @@ class Planned:
 
     @property
     def finished(self) -> bool:
-        return self.status in FINISHED
+        return self.status in FINISHED and not self.lacks
+
+    @property
+    def trains_again(self) -> bool:
+        """Whether a complete run must be trained again for the evaluations that it lacks."""
+        return bool(self.lacks) and needs_training(self.folder, with_lacking(self.folder, self.config)) is not None
 
     @property
     def continues(self) -> bool:
@@ -65,7 +72,9 @@ def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
         folder = run_folder(out, config)
         try:
             refuse_links(folder)
-            runs.append(Planned(config, folder, None if force else _status(folder, config)))
+            status = None if force else _status(folder, config)
+            lacks = tuple(lacking(folder, config)) if status == "complete" else ()
+            runs.append(Planned(config, folder, status, lacks=lacks))
         except RunError as error:
             problems.append(str(error))
     if problems:
@@ -75,7 +84,7 @@ def plan(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned]:
 
 def with_shorter(runs: Sequence[Planned], out: Path) -> list[Planned]:
     """The same runs. Those that would train from the start know a shorter run in `out` that they can continue."""
-    starting = [run for run in runs if not run.finished and not epochs_kept(run.folder, run.config)]
+    starting = [run for run in runs if run.status not in FINISHED and not epochs_kept(run.folder, run.config)]
     found = shorter_runs(out, [run.config for run in starting])
     if not found:
         return list(runs)
@@ -146,6 +155,9 @@ def in_words(run: Planned) -> str:
         return f"{run.label}: already {run.status}"
     if (holder := held_by(run.folder)) is not None:
         return f"{run.label}: is being trained by {holder}"
+    if run.lacks:
+        again = f"trains {epochs} epoch{'s' if epochs > 1 else ''} again " if run.trains_again else ""
+        return f"{run.label}: {run.status}, {again}to evaluate by {', '.join(run.lacks)}"
     if run.status is not None and (done := epochs_kept(run.folder, run.config)):
         return f"{run.label}: resumes after epoch {done} of {epochs}"
     if run.shorter is not None and run.continues:

@@ -2,20 +2,25 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnbench.config.experiment import Config
-from bnbench.errors import RunError, failure
+from bnbench.errors import ResultsError, RunError, failure
+from bnbench.runs.evaluations import is_done
 from bnbench.runs.format import FINISHED
+from bnbench.runs.kept import Unusable
 from bnbench.runs.lock import Held, hold, is_locked
 from bnbench.runs.write import existing_status, has_leftovers, refuse_links, run_folder, sweep
 from bnbench.training.events import Event, Notice
 
 if TYPE_CHECKING:  # no torch before a run is trained
     from bnbench.training.experiment import Loaded
+
+
+AGAIN = ".again"  # below the results folder: runs that are trained a second time, for their evaluations
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Outcome:
     config: Config
     folder: Path
     status: str  # complete, diverged, failed, or held: another process is training it
-    trained: bool
+    trained: bool  # also if it was trained a second time for its evaluations
     reason: str | None = None
 
 
@@ -53,20 +58,53 @@ Results = Generator[tuple[int, Outcome], None, None]  # the number and outcome o
 def attempt(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
     """Train runs, several as one stacked network; yield the outcome of each, with its number.
 
-    Runs that are already finished, or that another process holds, are not trained. The locks are free before an
-    outcome is yielded: whoever gets the last one may end this process.
+    Complete runs that lack `evaluations` of their configs get them. Runs that are already finished, or that another
+    process holds, are not trained. The locks are free before an outcome is yielded: whoever gets the last one may end
+    this process.
     """
     outcomes: list[tuple[int, Outcome]] = []
     with ExitStack() as locked:
-        left = []
+        complete: list[Job] = []
+        left: list[Job] = []
         for job in jobs:
             if (settled := claim(job, locked)) is not None:
                 outcomes.append((job.number, settled))
             else:
-                left.append(job)
+                (complete if is_complete(job) else left).append(job)
+        outcomes += _evaluate(complete, data, report)
         if left:
             outcomes += _train(left, data, report)
     yield from outcomes
+
+
+def is_complete(job: Job) -> bool:
+    """Whether the run that a job has claimed is complete, so that it only lacks evaluations."""
+    return not job.force and existing_status(job.folder, job.config) == "complete"
+
+
+def _evaluate(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
+    """Add the evaluations that complete runs lack, from their weights, or else from a second training beside."""
+    from bnbench.training.again import add_from_weights, take_over
+
+    again: dict[int, Job] = {}
+    for job in jobs:
+        try:
+            add_from_weights(job.folder, job.config, data)
+            yield job.number, Outcome(job.config, job.folder, "complete", trained=False)
+        except Unusable as reason:
+            report(job.number, Notice(f"{reason}, so it is trained again for its evaluations"))
+            again[job.number] = job
+        except Exception as error:
+            yield job.number, Outcome(job.config, job.folder, "failed", trained=False, reason=failure(error))
+    beside = [replace(job, out=job.out / AGAIN, shorter=None) for job in again.values()]
+    for number, outcome in _train(beside, data, report) if beside else ():
+        folder = again[number].folder
+        try:
+            if outcome.reason is None:
+                take_over(folder, outcome.folder)
+        except (RunError, ResultsError, OSError) as error:
+            outcome = replace(outcome, status="failed", reason=failure(error))
+        yield number, replace(outcome, folder=folder)
 
 
 def _train(jobs: Sequence[Job], data: "Loaded", report: ReportRun) -> Results:
@@ -113,14 +151,15 @@ def _no_memory(error: Exception | None) -> bool:
 def claim(job: Job, locked: ExitStack) -> Outcome | None:
     """Take the run's lock, which `locked` releases. Return None, or an outcome if there is nothing to train."""
     try:
-        refuse_links(job.folder)
+        for place in (job.folder, job.out / AGAIN / job.config.name):
+            refuse_links(place)
         locked.enter_context(hold(job.folder, job.holder))
         there = None if job.force else existing_status(job.folder, job.config)
     except Held as held:
         return Outcome(job.config, job.folder, "held", trained=False, reason=str(held))
     except (RunError, OSError) as error:
         return Outcome(job.config, job.folder, "failed", trained=False, reason=failure(error))
-    if there not in FINISHED:
+    if not is_done(job.folder, job.config, there):
         return None
     sweep(job.folder)  # another command has finished the run since this command looked
     return Outcome(job.config, job.folder, str(there), trained=False)

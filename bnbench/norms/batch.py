@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bnbench.norms.channels import (
+    ChannelNorm,
     at_least_float32,
     channel_values,
     in_float32,
@@ -175,25 +176,31 @@ def builtin_batch_norm(
     return module
 
 
+OverBatch = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm | ChannelNorm
+
+
+def over_batch(model: nn.Module) -> list[OverBatch]:
+    """The norms over the batch in a model: batch norm, ours and PyTorch's, and its relatives."""
+    return [layer for layer in model.modules() if isinstance(layer, OverBatch)]
+
+
 @torch.no_grad()
 def precise_statistics(
     model: nn.Module, batches: Iterable[Tensor], form: Literal["batches", "population"] = "batches"
 ) -> None:
-    """Set every batch norm's running statistics to those of `batches`, by the model as it is now.
+    """Set the running statistics of every norm over the batch to those of `batches`, by the model as it is now.
 
     "batches" is Algorithm 2, step 10: E[x] = mean of the μ_B, Var[x] = mean of the m / (m - 1) σ²_B (of the σ²_B,
     for a layer with running_var="biased"). "population" takes the variance of all values together,
     E[μ²_B + σ²_B] - E[μ_B]², where a batch weighs as many values as it has: it also holds the variance between the
-    batches' means, which is large where batches are sorted by class.
+    batches' means, which is large where batches are sorted by class. It is for norms with a running mean and variance.
     A moving average mixes statistics of weights that are gone; these do not. Leaves the model in training mode.
     """
-    layers = [m for m in model.modules() if isinstance(m, BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d)]
+    layers = over_batch(model)
     momenta = [layer.momentum for layer in layers]
-    seen: dict[BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d, list[Tensor]] = {
-        layer: [] for layer in layers
-    }  # m, μ_B and σ²_B of each batch
+    seen: dict[OverBatch, list[Tensor]] = {layer: [] for layer in layers}  # m, μ_B and σ²_B of each batch
 
-    def measure(layer: BatchNorm | nn.BatchNorm1d | nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    def measure(layer: OverBatch, inputs: tuple[Tensor]) -> None:
         values = channel_values(inputs[0].double())
         mean = values.mean(1)
         seen[layer].append(torch.stack([torch.full_like(mean, values.shape[1]), mean, values.var(1, correction=0)]))
@@ -213,7 +220,9 @@ def precise_statistics(
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
     for layer, measured in seen.items():
-        if measured and layer.running_mean is not None and layer.running_var is not None:
+        if not measured or isinstance(layer, ChannelNorm):
+            continue
+        if layer.running_mean is not None and layer.running_var is not None:
             m, mean, var = torch.stack(measured, 1)  # (batches, C) each
             share = m / m.sum(0)
             population_mean = (share * mean).sum(0)

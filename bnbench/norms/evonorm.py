@@ -122,6 +122,10 @@ class EvoNormB0(ChannelNorm):
         self.eps = eps
         self.v = nn.Parameter(torch.ones(num_features))
 
+    def statistics(self, x: Tensor) -> tuple[Tensor, ...]:
+        values = channel_values(x)
+        return ((values - values.mean(1, keepdim=True)).square().mean(1),)
+
     def normalize(self, x: Tensor, *statistics: Tensor) -> Tensor:
         (var,) = statistics
         return evonorm_b0(x, var, self.v, self.weight, self.bias, self.eps)
@@ -132,9 +136,8 @@ class EvoNormB0(ChannelNorm):
         if not self.training:
             return self.normalize(x, *self.running_statistics())
         refuse_single_values(x, self.name)
-        values = channel_values(x)
-        var = (values - values.mean(1, keepdim=True)).square().mean(1)
+        (var,) = self.statistics(x)
         y = self.normalize(x, var)
-        m = values.shape[1]
+        m = x.numel() // self.num_features
         self.update_running_statistics(var * m / (m - 1))
         return y

@@ -14,7 +14,7 @@ from bnbench.config.evaluations import label, order
 from bnbench.config.experiment import Config
 from bnbench.errors import ResultsError
 from bnbench.files import read_bounded, unwritable, write_atomic
-from bnbench.runs.format import EVALUATIONS, MAX_IMAGES, Run
+from bnbench.runs.format import EVALUATIONS, FINISHED, MAX_IMAGES, Run
 
 HEADER = ("evaluation", "loss", "accuracy", "images", "mean_error", "var_error")
 MAX_BYTES = 1_000_000
@@ -94,9 +94,14 @@ def table(evaluations: Mapping[str, Evaluation]) -> bytes:
 
 def add(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
     """Add rows to evaluations.csv of a complete run; rows that are there stay. Raises RunError."""
+    write(folder, table({**evaluations, **_readable(folder)}))
+
+
+def write(folder: Path, contents: bytes) -> None:
+    """Write evaluations.csv of a complete run. Raises RunError."""
     path = folder / EVALUATIONS
     try:
-        write_atomic(path, table({**evaluations, **_readable(folder)}))
+        write_atomic(path, contents)
     except OSError as error:
         raise unwritable(path, error) from None
 
@@ -106,6 +111,24 @@ def lacking(folder: Path, config: Config) -> list[str]:
     asked = [label(one) for one in config.evaluations]
     there = _readable(folder) if asked else {}
     return [name for name in asked if name not in there]
+
+
+def is_done(folder: Path, config: Config, status: str | None) -> bool:
+    """Whether nothing is left to do for the run in `folder`, which has this status."""
+    return status in FINISHED and not (status == "complete" and lacking(folder, config))
+
+
+def with_lacking(folder: Path, config: Config) -> Config:
+    """The config with only those `evaluations` that the complete run in `folder` lacks."""
+    names = lacking(folder, config)
+    return config.model_copy(update={"evaluations": [one for one in config.evaluations if label(one) in names]})
+
+
+def needs_training(folder: Path, config: Config) -> str | None:
+    """Why the complete run in `folder` must be trained again for all `evaluations` of the config, or None."""
+    if config.averages:
+        return "its moving averages exist only in training"
+    return None if (folder / "model.pt").is_file() else "its model.pt is missing"
 
 
 def _readable(folder: Path) -> dict[str, Evaluation]:

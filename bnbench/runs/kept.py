@@ -15,6 +15,7 @@ from bnbench.config.experiment import Config
 from bnbench.runs.format import CHECKPOINT, EpochRow
 from bnbench.runs.provenance import SAME_BYTES, provenance
 
+AVERAGES = "list of momenta in evaluations"  # in the origin: a checkpoint keeps their averages
 DIGEST_BYTES = hashlib.sha256().digest_size
 ZIP = b"PK"  # torch.save's first bytes: checkpoints of earlier versions had no line of JSON
 
@@ -40,6 +41,7 @@ def origin(config: Config, dataset_sha256: str) -> dict[str, str]:
         "seed": str(config.seed),
         "dataset": dataset_sha256,
         **{name: str(here[name]) for name in SAME_BYTES},
+        **({AVERAGES: str(config.averages)} if config.averages else {}),
     }
 
 
@@ -82,5 +84,7 @@ def epochs_kept(folder: Path, config: Config) -> int:
         kept = read(folder)
     except Unusable:
         return 0
-    same = kept is not None and kept.origin == origin(config, kept.origin.get("dataset", ""))
-    return len(kept.rows) if kept is not None and same else 0
+    if kept is None:
+        return 0
+    wanted = origin(config, kept.origin.get("dataset", ""))
+    return len(kept.rows) if wanted.items() <= kept.origin.items() else 0

@@ -17,9 +17,10 @@ def shorter_runs(out: Path, configs: Sequence[Config]) -> dict[Key, Run]:
     """The longest complete run below `out` that is shorter than its config, for each of `configs` that has one.
 
     Each config has one seed. A run with a schedule has another rate at each step than a longer one, so none of
-    its runs is continued. A run that cannot be continued is given only if there is no better one.
+    its runs is continued. Nor is one for a config that keeps moving averages for its `evaluations`. A run that cannot
+    be continued is given only if there is no better one.
     """
-    wanted = {key(config): config for config in configs if config.train.schedule is None}
+    wanted = {key(config): config for config in configs if config.train.schedule is None and not config.averages}
     seeds = {config.seed for config in wanted.values()}
     found: dict[Key, Run] = {}
     for folder in _folders(out, seeds) if wanted else ():

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,11 @@ from bnbench.config.experiment import Config
 from bnbench.config.strict_yaml import dump
 from bnbench.errors import ResultsError, RowsError, RunError
 from bnbench.files import sync_folder, unwritable, write_atomic
+from bnbench.runs.evaluations import Evaluation, table
 from bnbench.runs.format import (
     CHECKPOINT,
     CONTINUE,
+    EVALUATIONS,
     FILES,
     FINISHED,
     METRICS,
@@ -172,11 +174,12 @@ class RunWriter:
         end: bytes | None = None,
         mistakes: Sequence[tuple[int, int, int]] | None = None,
         test: dict[str, float] | None = None,
+        evaluations: Mapping[str, Evaluation] | None = None,
         engine: dict[str, Any] | None = None,
         reason: str | None = None,
     ) -> None:
-        """Write the weights, `end` (continue.pt), the mistakes (MISTAKES, sorted by image) and the test metrics, then
-        the final status.
+        """Write the weights, `end` (continue.pt), the mistakes (MISTAKES, sorted by image), the evaluations and the
+        test metrics, then the final status.
 
         `engine` is the entry of run.json: its name, and the number of networks that shared the training time.
         The checkpoint is removed if the run is finished; a failed run can resume from it.
@@ -188,6 +191,8 @@ class RunWriter:
         if mistakes is not None:
             rows = [",".join(map(str, row)) for row in mistakes]
             self._write("mistakes.csv", "\n".join([",".join(MISTAKES), *rows, ""]).encode())
+        if evaluations is not None:
+            self._write(EVALUATIONS, table(evaluations))
         self._json["test"] = test
         if engine is not None:
             self._json["engine"] = engine

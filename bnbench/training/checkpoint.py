@@ -34,7 +34,9 @@ class Checkpoint:
 
     def restore(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Load the state into `model` and `optimizer`."""
-        model.load_state_dict(self.model)
+        own = model.state_dict()
+        # Moving averages that nobody asks for any more are left out.
+        model.load_state_dict({name: value for name, value in self.model.items() if name in own})
         optimizer.load_state_dict(self.optimizer)
 
 

@@ -1,22 +1,23 @@
 """Trains runs from their configs into their folders. It connects data, models, the train loop and results."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from bnbench.config.experiment import Config
-from bnbench.data.splits import Normalized, Split, Splits, chunks, load_splits
+from bnbench.data.splits import Normalized, Splits, load_splits
 from bnbench.models.networks import parameter_count
-from bnbench.norms.batch import precise_statistics
+from bnbench.norms.evaluation import keep_averages
 from bnbench.norms.weight import start_from_data
 from bnbench.training.build import build_model
 from bnbench.training.engines.eager import Eager
+from bnbench.training.evaluations import eval_step, evaluations, precise_over
 from bnbench.training.events import Report
-from bnbench.training.loop import EVAL_BATCH, EVAL_STEP, evaluate, train
+from bnbench.training.loop import evaluate, train
 from bnbench.training.network import Engine, MakeEngine, Network, Probe
 from bnbench.training.optimizers import build_optimizer
 from bnbench.training.recording import Recording
@@ -53,8 +54,8 @@ def train_together(
     """Train several runs in one loop; return their recordings. Each run gives the numbers that it gives alone.
 
     The configs, each with one seed, must share the data, batch size, epochs, dtype, device, threads, kind of
-    evaluation and the epoch to start at. Raises ValueError where they do not, before anything is written. A run
-    that fails or diverges does not affect the others.
+    evaluation, moving averages and the epoch to start at. Raises ValueError where they do not, before anything is
+    written. A run that fails or diverges does not affect the others.
     """
     first = configs[0]
     if any(_shared(config) != _shared(first) for config in configs):
@@ -63,6 +64,8 @@ def train_together(
     device = torch.device(first.device)
     splits = load_splits(data.images, first.data, device)
     models = [build_model(config) for config in configs]
+    for config, model in zip(configs, models, strict=True):
+        keep_averages(model, config.averages)
     recordings = [
         Recording(config, out, _about(model, data, splits), report)
         for config, model, report in zip(configs, models, reports, strict=True)
@@ -102,7 +105,7 @@ def train_together(
         )
         if first.norm.evaluates_by_precise_statistics
         else None,
-        eval_step=_eval_step(first),
+        eval_step=eval_step(first),
     )
     try:
         for network, event in events:
@@ -115,7 +118,10 @@ def train_together(
     for network, recording in running.items():
         if recording.error is None:
             with recording.failures():
-                judged = {} if recording.diverged else _judge(network.model, splits, _eval_step(first))
+                judged = {} if recording.diverged else _judge(network.model, splits, eval_step(first))
+                if recording.config.evaluations and not recording.diverged:
+                    state = network.model.state_dict()
+                    judged["evaluations"] = evaluations(recording.config, state, splits)
                 made = {"name": engines[-1].name, "networks": len(running)} if engines else None
                 recording.finish(network, engine=made, **judged)
     return recordings
@@ -133,19 +139,7 @@ def _shared(config: Config) -> tuple[Any, ...]:
         config.norm.evaluates_by_precise_statistics,
         config.norm.evaluates_by_population_statistics,
         config.norm.evaluates_images_alone,
-    )
-
-
-def _eval_step(config: Config) -> int:
-    """The number of images in one forward pass of an evaluation."""
-    return EVAL_STEP if config.norm.evaluates_images_alone else EVAL_BATCH
-
-
-def precise_over(split: Split, batch_size: int, *, population: bool = False) -> Callable[[nn.Module], None]:
-    """A function that gives a model the precise statistics of `split`, over batches in a fixed order."""
-    form: Literal["batches", "population"] = "population" if population else "batches"
-    return lambda model: precise_statistics(
-        model, (split.images[chunk] for chunk in chunks(len(split), batch_size)), form
+        config.averages,
     )
 
 

@@ -200,19 +200,19 @@ def _of(network: Network, measured: Iterable[Measurement]) -> Iterator[tuple[Net
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split, step: int = EVAL_STEP) -> Evaluation:
+def evaluate(model: nn.Module, split: Split, step: int = EVAL_STEP, batch: int = EVAL_BATCH) -> Evaluation:
     """Evaluate `model` on every image of `split`, in evaluation mode.
 
-    EVAL_BATCH images pass in parts of `step`, which changes no bit, unless the output for an image depends on the
-    other images: then `step` must be EVAL_BATCH. The last batch passes whole if it is smaller or larger, because a
+    Each `batch` of images passes in parts of `step`, which changes no bit, unless the output for an image depends on
+    the other images: then `step` must be `batch`. The last batch passes whole if it is smaller or larger, because a
     matrix product of few rows may round differently.
     """
     model.eval()
-    large = list(chunks(len(split), EVAL_BATCH))
+    large = list(chunks(len(split), batch))
     totals = _Totals(len(split), len(large))
     for chunk in large:
         images, labels = split.images[chunk], split.labels[chunk]
-        parts = chunks(len(images), step if len(images) == EVAL_BATCH else len(images))
+        parts = chunks(len(images), step if len(images) == batch else len(images))
         logits = torch.cat([model(images[part]) for part in parts])
         totals.add(logits, labels, F.cross_entropy(logits, labels))
     return Evaluation(totals.loss(), totals.accuracy(), totals.predicted())

@@ -7,8 +7,9 @@ from typing import Any
 
 from bnbench.config.experiment import Config
 from bnbench.errors import ResultsError, RunError, failure
+from bnbench.norms.evaluation import without_averages
 from bnbench.runs.format import CHECKPOINT, CONTINUE, EpochRow, read_run
-from bnbench.runs.kept import Unusable, origin
+from bnbench.runs.kept import AVERAGES, Unusable, origin
 from bnbench.runs.provenance import provenance
 from bnbench.runs.write import RunWriter, run_folder
 from bnbench.training import checkpoint
@@ -106,10 +107,12 @@ class Recording:
 
     def finish(self, network: Network, **final: Any) -> None:
         """Write the weights, the final status and `final`, the arguments of `RunWriter.finish`. Raises RunError."""
-        weights = checkpoint.to_bytes({name: value.cpu() for name, value in network.model.state_dict().items()})
+        state = without_averages(network.model.state_dict())
+        weights = checkpoint.to_bytes({name: value.cpu() for name, value in state.items()})
         end = None
         if not self.diverged and self.config.train.schedule is None:
             origin = {**self._origin, "config": self.config.digest_of_any_length()}
+            origin.pop(AVERAGES, None)  # model.pt does not have them
             end = checkpoint.pack_end(origin, self.rows, weights, network.optimizer)
         self._writer.finish(self.status, weights=weights, end=end, **final)
 
