@@ -245,3 +245,21 @@ def test_a_norm_of_ones_own_travels_with_its_runs(start, tiny, tmp_path, bnbench
     assert command.returncode == 0, errors
     assert bnbench("run", *arguments, "--out", tmp_path / "here").exit_code == 0
     assert not same(tmp_path / "here/mine/seed-0", tmp_path / "there/mine/seed-0")
+
+
+@pytest.mark.slow
+def test_complete_runs_get_evaluations_on_a_cluster_and_keep_their_files(start, bnbench, tiny, tmp_path):
+    cluster = start(workers=1)
+    evaluations = ("--set", "evaluations=[running, precise, {batch: 4}]")
+    averages = ("--set", "evaluations=[running, precise, {batch: 4}, {momentum: 0.5}]")
+    assert bnbench("run", tiny, "--quiet").exit_code == 0
+    assert bnbench("run", tiny, *averages, "--out", "fresh", "--quiet").exit_code == 0
+    here, fresh = (tmp_path / out / "tiny/seed-0" for out in ("results", "fresh"))
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in here.iterdir()}
+    for asked in (evaluations, averages):  # the first from the weights, the second by another training
+        with cluster.run(tiny, *asked, "--out", tmp_path / "results") as process:
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in here.iterdir()}
+        assert after.pop("evaluations.csv") and after == before
+    assert (here / "evaluations.csv").read_bytes() == (fresh / "evaluations.csv").read_bytes()

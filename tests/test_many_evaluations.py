@@ -14,7 +14,10 @@ from bnbench.config.load import load_config
 from bnbench.data import datasets
 from bnbench.data.splits import Pixels, Split, Splits, normalize
 from bnbench.launch import run_one
+from bnbench.launch.engines import units
+from bnbench.launch.execute import Places, execute
 from bnbench.launch.plan import in_words, plan, with_shorter
+from bnbench.launch.progress import Progress
 from bnbench.norms import NORMS
 from bnbench.norms.batch import over_batch
 from bnbench.norms.evaluation import OwnStatistics, errors, keep_averages
@@ -424,3 +427,35 @@ def test_workers_evaluate_complete_runs(bnbench, tiny, tmp_path):
         names = ("metrics.csv", "evaluations.csv")
         a, b = (contents(tmp_path / out / f"tiny/seed-{seed}", names) for out in ("results", "fresh"))
         assert a == b
+
+
+def test_runs_of_one_arm_with_other_averages_do_not_train_together(tmp_path):
+    configs = make(tmp_path), make(tmp_path, evaluations="[{momentum: 0.5}]", name="b"), make(tmp_path, name="c")
+    jobs = [run_one.Job(number, config, tmp_path / "a", False, "a test") for number, config in enumerate(configs)]
+    assert [len(together) for together in units(jobs, 1, "stacked")] == [1, 1, 1]
+    assert [len(together) for together in units([jobs[0], jobs[2]], 1, "stacked")] == [2]
+
+
+def test_a_run_that_another_command_held_is_evaluated_when_it_is_free(complete, tmp_path, data_folder):
+    folder, _ = complete
+    asked = []
+
+    def place(jobs, prepared, report):
+        asked.append([job.folder for job in jobs])
+        for job in jobs:
+            yield job.number, run_one.Outcome(job.config, job.folder, "held" if len(asked) == 1 else "complete", False)
+
+    config, out = make(tmp_path, evaluations="[precise]"), tmp_path / "results"
+    with Progress(quiet=True) as progress:
+        execute([config], out, data_folder, force=False, places=Places(), progress=progress, place=place)
+    assert asked == [[folder], [folder]]
+
+
+def test_the_end_of_a_shorter_run_has_no_averages(attempt, tmp_path, data):
+    ((short,), _) = attempt(make(tmp_path, name="short"), "a")
+    longer, told = make(tmp_path, "train.epochs=3", name="longer"), []
+    job = run_one.Job(0, longer, tmp_path / "a", False, "a test", shorter=short.folder)
+    ((_, outcome),) = run_one.attempt([job], data, lambda _, event: told.append(event))
+    (notice,) = [event.text for event in told if isinstance(event, Notice)]
+    assert "was made with another list of momenta in evaluations, so the run starts at the first epoch" in notice
+    assert epochs(told) == [1, 2, 3] and len(of(outcome)) == 6

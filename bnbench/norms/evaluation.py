@@ -101,11 +101,15 @@ def errors(state: State, precise: State) -> tuple[float | None, float | None]:
         if buffer != "running_var":
             continue
         some = value > 0
-        true = value[some].double()
-        var.append((state[name][some].double() - true) / true)
+
+        def values(of: State, key: str, some: Tensor = some) -> Tensor:
+            return of[key][some].cpu().double()  # not every device has float64
+
+        true = values(precise, name)
+        var.append((values(state, name) - true) / true)
         key = f"{layer}.running_mean"
         if key in precise:
-            mean.append((state[key][some].double() - precise[key][some].double()) / true.sqrt())
+            mean.append((values(state, key) - values(precise, key)) / true.sqrt())
     return _root_mean_square(mean), _root_mean_square(var)
 
 
