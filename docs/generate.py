@@ -33,6 +33,7 @@ from bnbench.config.data import DataConfig
 from bnbench.config.models import INITS, MODELS
 from bnbench.config.norms import NORMS
 from bnbench.config.train import OPTIMIZERS, SCHEDULES, TrainConfig
+from bnbench.report import judge
 from bnbench.report.columns import ARM, BASELINE, available
 from bnbench.report.family import chapters
 from bnbench.report.plots import curves
@@ -619,6 +620,12 @@ def picture(name: str, file: str, up: str = "") -> Iterator[str]:
     yield f"![{text}]({up}results/figures/{file})"
 
 
+def judged() -> Iterator[str]:
+    """The saved result of `bnbench study --judge-the-judge --format json`."""
+    scenes = json.loads((REPOSITORY / "docs" / "judge.json").read_text())["scenes"]
+    yield from table(judge.HEADINGS, [judge.cells_of(scene) for scene in scenes], right=range(2, 9))
+
+
 PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "README sample": sample,
     "README picture": lambda: picture("valid_accuracy-by-epoch", "mlp-accuracy.svg"),
@@ -629,6 +636,7 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "configuration datasets": dataset_table,
     "README verdicts": lambda: verdict_page(REPOSITORY / "configs" / "studies", REPOSITORY / "results" / "studies"),
     "studies keys": study_keys,
+    "judge table": judged,
     "studies measures": study_measures,
     "norms norms": norm_table,
     "norms options": norm_option_tables,

@@ -56,7 +56,8 @@ def test_the_interval_is_scipys():
 def test_a_wrong_sign_is_said():
     of = judge("superior", 0.3, around(-0.2))
     assert of.verdict == "contradicted" and of.wrong_sign and "wrong sign" in of.why
-    assert not judge("superior", 0.3, around(0.0)).wrong_sign
+    too_small = judge("superior", 0.3, around(0.0))
+    assert too_small.why == "the interval lies below 0.3" and not too_small.wrong_sign
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The judge is judged: real spreads, promises that a broken rule breaks. No torch."""
+"""The judge is judged: real spreads, promises that a broken rule breaks, and a page of all scenes. No torch."""
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bnbench.studies.power import Power
 from bnbench.studies.scenes import BAD_SEED, LOG_SPREADS, SPREADS, TAIL, plain, scenes
 
 SCENES = list(scenes())
+PAGE = json.loads((REPOSITORY / "docs/judge.json").read_text())
 
 
 def runs_of(name):
@@ -127,3 +129,29 @@ def test_the_command_prints_the_scenes_and_fails_if_a_promise_is_broken(bnbench,
 def test_the_command_takes_no_study_and_no_other_task(bnbench):
     refused = bnbench("study", "lp", "--judge-the-judge")
     assert refused.exit_code == 2 and "remove lp" in refused.stderr
+
+
+def test_the_page_has_the_full_result_of_these_scenes():
+    """If a scene changed: bnbench study --judge-the-judge --format json > docs/judge.json; python docs/generate.py."""
+    listed = [(scene["kind"], scene["situation"], scene["n"], scene["delta"]) for scene in PAGE["scenes"]]
+    assert listed == [(scene.kind, scene.situation, scene.n, scene.delta) for scene in SCENES]
+    assert PAGE["kept"] and {scene["studies"] for scene in PAGE["scenes"]} == {
+        simulate.STUDIES,
+        simulate.STUDIES // simulate.SLOW,
+    }
+
+
+def test_the_page_agrees_with_a_few_studies():
+    for scene, page in zip(SCENES, PAGE["scenes"], strict=True):
+        if scene.situation.startswith("MLP"):
+            row = simulate.play(scene, 400)
+            assert row.supported == pytest.approx(page["supported"], abs=4 * row.error(0.8))
+            assert row.false_supported == pytest.approx(page["false_supported"], abs=4 * row.error(0.04))
+
+
+def test_the_page_names_the_number_of_studies():
+    text = (REPOSITORY / "docs/judge.md").read_text()
+    assert {int(n.replace(",", "")) for n in re.findall(r"# ([\d,]+) studies of each number", text)} == {
+        simulate.STUDIES,
+        simulate.QUICK,
+    }
