@@ -8,7 +8,7 @@ from bnbench.analysis.compare import Row, Table
 from bnbench.analysis.sweep import Sweep
 from bnbench.report.charts.palette import BASELINE, MOST, OTHERS, Look, chosen
 from bnbench.report.names import short_names
-from bnbench.report.sweep_plots import coloured, parts, swept_in
+from bnbench.report.sweep_plots import coloured, looked, parts, swept_in
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,47 @@ class Chapter:
     inside: list[Family]
 
 
+def most_different(rows: Sequence[Row], most: int) -> list[Row]:
+    """The `most` arms with the largest differences, in the order of the rows; without the baseline."""
+    arms = [row for row in rows if not row.is_baseline]
+    ranked = sorted(arms, key=lambda row: -abs(row.difference.mean) if row.difference else 1.0)
+    chosen = {id(row) for row in ranked[:most]}
+    return [row for row in arms if id(row) in chosen]
+
+
 def chapters(tables: Sequence[Table]) -> list[Chapter]:
     """All tables. An arm, and another one with the same short name, has one look in all pictures."""
-    swept = [swept_in(table) for table in tables]
-    cut = [[(part, *_first(part)) for part in _parts(table)] for table in tables]
+    cut = []  # of each table: its sweeps, its families beside them, and its families inside of them
+    for table in tables:
+        sweeps = swept_in(table)
+        there = {id(point.arm): point.place for one in sweeps for line in one.lines for point in line.points.values()}
+        families = [(part, *_first(part)) for part in _parts(table)]
+        inside = [family for family in families if all(id(row.arm) in there for row in family[0].rows)]
+        inside.sort(key=lambda family: there[id(family[0].rows[0].arm)])
+        cut.append((table, sweeps, [family for family in families if family not in inside], inside))
     wanted = []  # the names of each picture, in the order of the page
-    for sweeps, families in zip(swept, cut, strict=True):
+    for _, sweeps, families, _ in cut:
         wanted += [coloured(part) for one in sweeps for part in parts(one)]
         wanted += [_names(part, [row for row in first if not row.is_baseline]) for part, first, _ in families]
     looks = iter(chosen(wanted))
     out = []
-    for table, sweeps, families in zip(tables, swept, cut, strict=True):
+    for table, sweeps, families, inside in cut:
         shown = [(one, [next(looks) for _ in parts(one)]) for one in sweeps]
         found = [_family(part, first, others, next(looks)) for part, first, others in families]
-        there = {id(point.arm) for one in sweeps for line in one.lines for point in line.points.values()}
-        inside = [family for family in found if all(id(row.arm) in there for row in family.table.rows)]
-        out.append(Chapter(table, shown, [family for family in found if family not in inside], inside))
+        of_arms = dict(_of_lines(shown))
+        within = [
+            Family(*one, {row.arm.label: of_arms.get(row.arm.label, OTHERS) for row in one[0].rows}) for one in inside
+        ]
+        out.append(Chapter(table, shown, found, within))
     return out
+
+
+def _of_lines(sweeps: Sequence[tuple[Sweep, list[dict[str, Look]]]]) -> Iterator[tuple[str, Look]]:
+    """The label of each arm in the sweeps, with the look of its line."""
+    for one, looks in sweeps:
+        for part, of in zip(parts(one), looks, strict=True):
+            for line, (_, look) in zip(part.lines, looked(part, of), strict=True):
+                yield from ((point.arm.label, look) for point in line.points.values())
 
 
 def _names(part: Table, rows: Sequence[Row]) -> list[str]:
@@ -96,9 +120,8 @@ def _parts(table: Table) -> Iterator[Table]:
 def _first(table: Table) -> tuple[list[Row], list[Row]]:
     """The baseline and the MOST arms that differ most from it; then the other arms."""
     arms = [row for row in table.rows if not row.is_baseline]
-    chosen = sorted(arms, key=lambda row: -abs(row.difference.mean) if row.difference else 1.0)[:MOST]
+    those = {id(row) for row in most_different(table.rows, MOST)}
     sign = 1 if table.question.measure.lower_is_better else -1
     ordered = sorted(arms, key=lambda row: (row.difference is None, row.difference and sign * row.difference.mean))
     baseline = [row for row in table.rows if row.is_baseline]
-    those = {id(row) for row in chosen}
     return [*baseline, *(row for row in ordered if id(row) in those)], [row for row in ordered if id(row) not in those]

@@ -27,9 +27,8 @@ from bnbench.report.page_table import by_value, others, results
 from bnbench.report.picture import Picture
 from bnbench.report.sentences import summary
 from bnbench.report.sweep_curves import each_value
-from bnbench.report.sweep_plots import pictures
+from bnbench.report.sweep_plots import looked, parts, pictures
 from bnbench.report.sweep_words import measured, sentences
-from bnbench.report.sweep_words import verdict as swept_verdict
 
 WIDTHS = {"wide": 1120, "medium": 760, "narrow": 358}  # three drawings of each picture; the page shows one
 LATER = "train_loss"  # drawn large beside the metric that was asked for
@@ -79,7 +78,8 @@ def _sections(chapter: Chapter, templates: Environment) -> Iterator[Section]:
 
 
 def _sweep(one: Sweep, looks: Sequence[dict[str, Look]], inside: Sequence[Family]) -> dict[str, Any]:
-    said = swept_verdict(one)
+    looked_at = [named for part, of in zip(parts(one), looks, strict=True) for named in looked(part, of)]
+    said = verdict.of_sweep(one, [coloured_name(look, name) for name, look in looked_at])
     names = f"{measured(one)}, by {' and '.join(axis.key for axis in one.axes)}"
     return {
         "eyebrow": f"{one.group.title()} · {names}",
@@ -125,7 +125,7 @@ def _parts(family: Family) -> dict[str, Any]:
     table = family.table
 
     def name(row: Row) -> Markup:
-        return Markup('<span class="c-{}">{}</span>').format(family.look(row.arm).colour, clean(family.name(row.arm)))
+        return coloured_name(family.look(row.arm), family.name(row.arm))
 
     against = f" · against {family.baseline.label}" if family.baseline else ""
     return {
@@ -136,6 +136,11 @@ def _parts(family: Family) -> dict[str, Any]:
         "rest": others(family, table.rows),
         "sentences": summary(table),
     }
+
+
+def coloured_name(look: Look, name: str) -> Markup:
+    """The name of an arm in its colour."""
+    return Markup('<span class="c-{}">{}</span>').format(look.colour, clean(name))
 
 
 def _others(family: Family) -> dict[str, Any] | None:

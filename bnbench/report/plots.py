@@ -8,8 +8,10 @@ from bnbench.analysis.curves import EpochMeans, epoch_means, gaps, ratios
 from bnbench.analysis.measures import CURVES, MEASURES
 from bnbench.report.cells import bounds, mean_text, number, signed
 from bnbench.report.charts import lines, panels
-from bnbench.report.family import Family
+from bnbench.report.family import Family, most_different
 from bnbench.report.picture import Picture
+
+PANELS = 24  # arms that have a panel each
 
 
 def lead(family: Family) -> Picture | None:
@@ -133,10 +135,12 @@ def small(family: Family, rows: Sequence[Row], number_of: str) -> Picture | None
     if metric not in CURVES:
         metric = "valid_accuracy"
     loss = MEASURES[metric].is_loss
-    drawn = [row for row in family.table.rows if row.arm.complete]
+    every = [*family.first, *family.others]
+    shown_arms = {id(row) for row in most_different(every, PANELS)}
+    drawn = [row for row in every if row.arm.complete and (row.is_baseline or id(row) in shown_arms)]
     of = {row.arm.label: _trace(family, row, list(epoch_means([row.arm])), metric, "epoch") for row in drawn}
     dashed = next((of[row.arm.label] for row in drawn if row.is_baseline), None)
-    every = [panels.Panel("", "", [trace]) for trace in of.values()]
+    scale = panels.scale_of([panels.Panel("", "", [trace]) for trace in of.values()])
     shown = [
         panels.Panel(
             family.name(row.arm),
@@ -146,7 +150,7 @@ def small(family: Family, rows: Sequence[Row], number_of: str) -> Picture | None
             dashed,
         )
         for row in rows
-        if row.arm.complete and not row.is_baseline
+        if row.arm.label in of and not row.is_baseline
     ]
     if not shown:
         return None
@@ -155,7 +159,7 @@ def small(family: Family, rows: Sequence[Row], number_of: str) -> Picture | None
     ends = "; ".join(f"{panel.title} {panel.front[0].end}" for panel in shown)
     return Picture(
         f"{metric}-panels", title, about, f"{title}. At the end: {ends}.",
-        lambda wide: panels.draw(shown, wide, panels.scale_of(every)),
+        lambda wide: panels.draw(shown, wide, scale),
     )  # fmt: skip
 
 

@@ -9,10 +9,11 @@ from bnbench.report.cells import bounds, number, signed
 from bnbench.report.charts import strips
 from bnbench.report.charts.palette import BASELINE as FIRST
 from bnbench.report.columns import BASELINE, available
-from bnbench.report.family import Family
+from bnbench.report.family import Family, most_different
 from bnbench.report.picture import Picture
 from bnbench.report.verdict import standing
 
+MOST = 40  # arms in one picture, the most different ones; the tables have all
 GROUPS = {"ahead": "Ahead of {}", "same": "The same as {}", "unknown": "Not told apart from {}", "behind": "Behind {}"}
 
 
@@ -51,7 +52,7 @@ def points(family: Family) -> tuple[strips.Panel, str] | None:
     question, cell = table.question, available(table)["value"].cell
     loss, scale = question.is_loss, 1 if question.is_loss else 100
     found, says = [], []
-    for row in [*family.first, *family.others]:
+    for row in [*family.first, *family.others][:MOST]:
         if row.value is None:
             continue
         values = by_seed(row.arm, question)
@@ -84,7 +85,7 @@ def differences(family: Family) -> tuple[strips.Panel, str] | None:
     question, cell = table.question, available(table)["difference"].cell
     loss, scale = question.is_loss, 1 if question.is_loss else 100
     found, says = [], []
-    rows = [row for row in [*family.first, *family.others] if row.difference and row.baseline]
+    rows = [row for row in most_different([*family.first, *family.others], MOST) if row.difference and row.baseline]
     if family.others:
         order = list(GROUPS)
         sign = 1 if question.measure.lower_is_better else -1

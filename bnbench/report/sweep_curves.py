@@ -8,10 +8,9 @@ from bnbench.analysis.measures import CURVES
 from bnbench.analysis.sweep import Place, Sweep
 from bnbench.report.charts import panels
 from bnbench.report.charts.lines import Trace
-from bnbench.report.charts.palette import BASELINE, Look
-from bnbench.report.names import short_names
+from bnbench.report.charts.palette import Look
 from bnbench.report.picture import Picture
-from bnbench.report.sweep_plots import parts
+from bnbench.report.sweep_plots import looked, parts
 from bnbench.report.sweep_words import at
 
 MOST = 48  # panels
@@ -29,7 +28,7 @@ def each_value(one: Sweep, looks: Sequence[Mapping[str, Look]]) -> Iterator[Pict
             ends = "; ".join(
                 f"{panel.title}: {', '.join(_end(trace, one) for trace in panel.front)}" for panel in shown
             )
-            draw = partial(panels.draw, shown, legend=_named(part, of))
+            draw = partial(panels.draw, shown, legend=looked(part, of))
             yield Picture(
                 "sweep-curves", title, "Mean over seeds, on one scale.", f"{title}. At the end: {ends}.", draw
             )
@@ -39,17 +38,9 @@ def _end(trace: Trace, one: Sweep) -> str:
     return f"{trace.name} {trace.y[-1]:.{4 if one.question.is_loss else 2}f}"
 
 
-def _named(part: Sweep, looks: Mapping[str, Look]) -> list[tuple[str, Look]]:
-    names = short_names(line.name for line in part.lines)
-    return [
-        (names[line.name], BASELINE if line.without_norm and place == 0 else looks.get(names[line.name], BASELINE))
-        for place, line in enumerate(part.lines)
-    ]
-
-
 def _traces(part: Sweep, place: Place, looks: Mapping[str, Look]) -> Iterator[Trace]:
     scale = 1 if part.question.is_loss else 100
-    for line, (name, look) in zip(part.lines, _named(part, looks), strict=True):
+    for line, (name, look) in zip(part.lines, looked(part, looks), strict=True):
         point = line.points.get(place)
         if point is None or not point.arm.complete:
             continue

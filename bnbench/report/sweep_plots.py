@@ -64,7 +64,7 @@ def _about(one: Sweep) -> str:
     return f"The line is the mean over seeds. {bands}: 95 % intervals over seeds. Diverged runs are in no mean."
 
 
-def _looks(one: Sweep, looks: Looks) -> list[tuple[str, Look]]:
+def looked(one: Sweep, looks: Looks) -> list[tuple[str, Look]]:
     """The short name and the look of each line."""
     names = short_names(line.name for line in one.lines)
     return [
@@ -83,12 +83,12 @@ def positions(axis: Axis) -> list[float]:
 def _draw_lines(one: Sweep, looks: Looks, wide: float) -> Drawing:
     axis, phone = one.axes[0], wide < NARROW
     size, small = (13.5, 12.0) if phone else (16.0, 14.0)
-    looked = _looks(one, looks)
+    named_looks = looked(one, looks)
     scale = 1 if one.question.is_loss else 100
     means = [[point.mean.mean for point in line.points.values() if point.mean] for line in one.lines]
     ends = [
         (name, look.colour, number(of[-1], loss=one.question.is_loss) if of else "none")
-        for (name, look), of in zip(looked, means, strict=True)
+        for (name, look), of in zip(named_looks, means, strict=True)
     ]
     named = labels.column(ends, size, (0.28 if phone else 0.2) * wide, phone=phone)
     right = wide - max(label.wide for label in named) - labels.LEADER
@@ -105,7 +105,7 @@ def _draw_lines(one: Sweep, looks: Looks, wide: float) -> Drawing:
     at = positions(axis)
     x = Span(min(at), max(at), left + (20 if phone else 48), right - (16 if phone else 40))
     spots = []
-    for place, (line, (_, look)) in enumerate(zip(one.lines, looked, strict=True)):
+    for place, (line, (_, look)) in enumerate(zip(one.lines, named_looks, strict=True)):
         aside = 0.0 if len(one.lines) <= BANDS else (4 if phone else 7) * (place - (len(one.lines) - 1) / 2)
         drawn = _draw_line(drawing, line, look, [x(value) + aside for value in at], y, scale, len(one.lines) <= BANDS)
         spots.append(drawn or (right, foot))
@@ -115,9 +115,9 @@ def _draw_lines(one: Sweep, looks: Looks, wide: float) -> Drawing:
         Words(right, below + 1.4 * small, axis.key + (", log scale" if axis.log else ""), small, "quiet", "end")
     )
     below += 2.4 * small
-    below = _draw_diverged(drawing, one, looked, [x(value) for value in at], (left, right), below, small)
+    below = _draw_diverged(drawing, one, named_looks, [x(value) for value in at], (left, right), below, small)
     if not one.question.is_loss:
-        below = _draw_ranges(drawing, one, looked, [x(value) for value in at], (left, right), below, small)
+        below = _draw_ranges(drawing, one, named_looks, [x(value) for value in at], (left, right), below, small)
     drawing.height = below
     return drawing
 
@@ -266,7 +266,7 @@ def _draw_grids(one: Sweep, looks: Looks, scale: tuple[float, float], wide: floa
     """A heat map for each arm. A missing value has a dash, and a value with diverged runs says how many."""
     down, across = one.axes
     maps = []
-    for line, (name, look) in zip(one.lines, _looks(one, looks), strict=True):
+    for line, (name, look) in zip(one.lines, looked(one, looks), strict=True):
         cells = {place: _cell(line, place, one, scale) for place in one.places}
         maps.append(Map(name, look.colour, cells))
     names = [[axis.text(place) for place in range(len(axis.values))] for axis in (down, across)]

@@ -23,15 +23,20 @@ def measured(one: Sweep) -> str:
 def verdict(one: Sweep) -> str:
     """The values where each arm is near its best: within 1 point, or not ruled out. Empty for losses and two keys."""
     axis = one.axes[0]
-    near = {
-        line.name: axis.ranges([point.place[0] for point in line.points.values() if point.usable is not Usable.NO])
-        for line in one.lines
-        if line.best is not None
-    }
-    if one.question.is_loss or len(one.axes) > 1 or not near:
-        return ""
-    said = [f"{name} is near its best at {axis.name} {where}" for name, where in near.items()]
-    return "; ".join(said) + "."
+    said = [
+        f"{line.name} is near its best at {axis.name} {where}"
+        for line, where in zip(one.lines, near_best(one), strict=True)
+        if where
+    ]
+    return "; ".join(said) + "." if said else ""
+
+
+def near_best(one: Sweep) -> list[str]:
+    """For each line, the values where it is near its best, as in 0.01 to 1; empty for losses and two keys."""
+    if one.question.is_loss or len(one.axes) > 1:
+        return ["" for _ in one.lines]
+    usable = [[point.place[0] for point in line.points.values() if point.usable is not Usable.NO] for line in one.lines]
+    return [one.axes[0].ranges(places) if places else "" for places in usable]
 
 
 def sentences(one: Sweep) -> list[str]:

@@ -8,7 +8,9 @@ from markupsafe import Markup
 from bnbench.analysis.compare import Row, Table
 from bnbench.analysis.curves import ahead_at_first
 from bnbench.analysis.maxt import FEWEST_PAIRS
+from bnbench.analysis.sweep import Sweep
 from bnbench.report.cells import number, p_text
+from bnbench.report.sweep_words import near_best
 
 FEW = 4  # arms that the second line names
 
@@ -98,6 +100,20 @@ def details(table: Table, name: Name) -> list[Markup]:
     many = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     out.append(_text("{} seeds for each arm; the intervals are over {}.", many, table.over))
     return out
+
+
+def of_sweep(one: Sweep, names: Sequence[Any]) -> Markup | None:
+    """Where the arms of a sweep over one key are near their best. None for losses, two keys, and lost runs."""
+    key = one.axes[0].name
+    found = [(name, where) for name, where in zip(names, near_best(one), strict=True) if where]
+    if not found:
+        return None
+    if len(found) > 1 and len({where for _, where in found}) == 1:
+        every = f"All {len(found)} arms" if len(found) == len(names) else f"{len(found)} of {len(names)} arms"
+        return _text("{} are near their best at {} {}.", every, key, found[0][1])
+    said = [_text("{} is near its best at {} {}", found[0][0], key, found[0][1])]
+    said += [_text("{} at {} {}", name, key, where) for name, where in found[1:]]
+    return Markup("{}.").format(Markup("; ").join(said))
 
 
 def _text(template: str, *values: Any) -> Markup:
