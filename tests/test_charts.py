@@ -113,7 +113,7 @@ def table(folder, seeds=8, **gains):
     [
         ({"bn": (0.0, 0.012, 0.0005)}, "bn ends ahead of none by 1.20 points."),
         ({"bn": (0.0, -0.02, 0.0005)}, "bn ends behind none by 2.00 points."),
-        ({"bn": (0.0, 0.001, 0.003)}, "Unknown: bn, from 0.51 behind to 0.71 ahead of none."),
+        ({"bn": (0.0, 0.001, 0.003)}, "Unknown: bn, from 0.51 behind to 0.71 ahead, compared with none."),
         (
             {"a": (0.0, 0.02, 0.0005), "b": (0.0, 0.03, 0.0005), "c": (0.0, -0.02, 0.0005)},
             "2 of 3 arms end ahead of none, by 2.00 to 3.00 points; c ends behind, by 2.00 points.",
@@ -125,13 +125,28 @@ def table(folder, seeds=8, **gains):
         ({"a": (0.01, 0.02, 0.0005), "b": (0.02, 0.02, 0.0005)}, "All 2 arms start ahead of none, and all end ahead"),
         (
             {"a": (0.0, 0.001, 0.003), "b": (0.0, 0.0, 0.003)},
-            "Unknown: none of the 2 arms is shown to be ahead of none or behind it.",
+            "Unknown: no arm is shown to be ahead of none or behind it.",
         ),
     ],
 )
 def test_the_headline_says_what_the_verdicts_say(tmp_path, gains, says):
     of = table(tmp_path, **gains)
     assert verdict.headline(of, lambda row: row.arm.label).startswith(says)
+
+
+def test_equal_runs_are_identical_and_not_unknown(tmp_path):
+    of = table(tmp_path, a=(0.0, 0.0, 0.0), b=(0.0, 0.0, 0.0))
+    assert verdict.headline(of, lambda row: row.arm.label) == "All 2 arms give the same results as none, in every seed."
+    assert [verdict.standing(row, of) for row in of.rows] == ["baseline", "identical", "identical"]
+
+
+def test_an_interval_beside_0_and_a_large_p_is_a_hint(tmp_path):
+    for seed, gain in enumerate([0.01, 0.01, 0.01, 0.01, 0.01, -0.001]):
+        make_run(tmp_path, "none", seed, [0.9], config=make_config())
+        make_run(tmp_path, "bn", seed, [0.9 + gain], config=make_config("batch"))
+    (of,) = compare(collect([tmp_path]), Question()).tables
+    says = "Unknown: bn, 0.35 to 1.29 ahead, but p is 0.062, compared with none."
+    assert verdict.headline(of, lambda row: row.arm.label) == says
 
 
 def test_the_headline_names_what_is_missing(tmp_path):

@@ -19,7 +19,14 @@ from bnbench.report.verdict import standing
 
 ROOM = 1120  # pixels of a wide table
 SIZE, GAP = 15, 18  # of its text, and between its columns
-SAID = {"baseline": "baseline", "ahead": "▲ ahead", "behind": "▼ behind", "same": "= same", "unknown": "? unknown"}
+SAID = {
+    "baseline": "baseline",
+    "ahead": "▲ ahead",
+    "behind": "▼ behind",
+    "same": "= same",
+    "identical": "= identical",
+    "unknown": "? unknown",
+}
 MAIN = ("value", "p", "wins", "test", "verdict")  # shown for each arm; the other results stand in the second table
 SETTINGS = "settings"
 

@@ -14,7 +14,13 @@ from bnbench.report.picture import Picture
 from bnbench.report.verdict import standing
 
 MOST = 40  # arms in one picture, the most different ones; the tables have all
-GROUPS = {"ahead": "Ahead of {}", "same": "The same as {}", "unknown": "Not told apart from {}", "behind": "Behind {}"}
+GROUPS = {
+    "ahead": "Ahead of {}",
+    "same": "The same as {}",
+    "identical": "Identical to {}",
+    "unknown": "Not told apart from {}",
+    "behind": "Behind {}",
+}
 
 
 def seeds(family: Family) -> Picture | None:

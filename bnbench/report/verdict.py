@@ -1,5 +1,6 @@
 """The verdict of a family: one plain sentence, and below it the numbers behind it and what is not known."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from bnbench.report.cells import number, p_text
 from bnbench.report.sweep_words import near_best
 
 FEW = 4  # arms that the second line names
+RANGES = 3  # ranges of usable values that a headline names
 
 Name = Callable[[Row], Any]  # an arm's name, as text or as markup
 
@@ -24,11 +26,13 @@ def advantage(row: Row, table: Table) -> float:
 
 
 def standing(row: Row, table: Table) -> str:
-    """baseline, ahead, behind, same or unknown; empty if there is no difference."""
+    """baseline, ahead, behind, same, identical or unknown; empty if there is no difference."""
     if row.is_baseline:
         return "baseline"
     if row.difference is None:
         return ""
+    if row.tested.why == "identical":
+        return "identical"
     if row.verdict != "different":
         return row.verdict or ""
     return "ahead" if advantage(row, table) > 0 else "behind"
@@ -52,9 +56,13 @@ def headline(table: Table, name: Name) -> Markup:
     if final and ahead_at_first(rows, table.question):
         return _after_a_start(rows, ahead, table, name, base)
     if not ahead and not behind:
-        same = sum(standing(row, table) == "same" for row in rows)
-        text = "Unknown: none of the {} arms is shown to be ahead of {} or behind it."
-        return _text(text if same < len(rows) else "All {} arms are the same as {}.", len(rows), base)
+        all_of = {standing(row, table) for row in rows}
+        if all_of == {"identical"}:
+            return _text("All {} arms give the same results as {}, in every seed.", len(rows), base)
+        if all_of <= {"identical", "same"}:
+            margin = _size(table.question.same or 0, table)
+            return _text("All {} arms are the same as {}, within {}.", len(rows), base, margin)
+        return _text("Unknown: no arm is shown to be ahead of {} or behind it.", base)
     if ahead and behind:
         text = "{} {} ahead of {}, {}; {} {} behind, {}."
         return _text(
@@ -83,7 +91,7 @@ def details(table: Table, name: Name) -> list[Markup]:
         out.append(Markup("{}.").format(Markup("; ").join(parts)))
     if unknown and len(rows) > 1:
         if len(unknown) <= FEW:
-            parts = [_text("{}, from {}", name(row), _reach(row, table)) for row in unknown]
+            parts = [_text("{}, {}", name(row), _reach(row, table)) for row in unknown]
             out.append(Markup("Unknown: {}.").format(Markup("; ").join(parts)))
         else:
             ends = [end for row in unknown if row.difference for end in (row.difference.low, row.difference.high)]
@@ -94,6 +102,10 @@ def details(table: Table, name: Name) -> list[Markup]:
                     " difference of up to {} is possible.", len(unknown), _size(most, table),
                 )
             )  # fmt: skip
+    if identical := [row for row in rows if standing(row, table) == "identical"]:
+        who = Markup(", ").join(name(row) for row in identical[:FEW])
+        more = f" and {len(identical) - FEW} more" if len(identical) > FEW else ""
+        out.append(_text("Identical to the baseline in every seed: {}{}.", who, more))
     if len(rows) == 1 and rows[0].p is not None:
         out.append(_text("p {}.", p_text(rows[0].p)))
     pairs = sorted({row.difference.n for row in rows if row.difference})
@@ -111,9 +123,16 @@ def of_sweep(one: Sweep, names: Sequence[Any]) -> Markup | None:
     if len(found) > 1 and len({where for _, where in found}) == 1:
         every = f"All {len(found)} arms" if len(found) == len(names) else f"{len(found)} of {len(names)} arms"
         return _text("{} are near their best at {} {}.", every, key, found[0][1])
+    found = [(name, where if where.count(",") < RANGES else _whole(where)) for name, where in found]
     said = [_text("{} is near its best at {} {}", found[0][0], key, found[0][1])]
     said += [_text("{} at {} {}", name, key, where) for name, where in found[1:]]
     return Markup("{}.").format(Markup("; ").join(said))
+
+
+def _whole(ranges: str) -> str:
+    """0.1, 0.3 to 1, 3, 5 → 0.1 to 5, with gaps."""
+    first, *_, last = re.split(", | to ", ranges)
+    return f"{first} to {last}, with gaps"
 
 
 def _text(template: str, *values: Any) -> Markup:
@@ -143,7 +162,9 @@ def _one(row: Row, table: Table, name: Name, base: Any) -> Markup:
     if where == "same":
         margin = _size(table.question.same or 0, table)
         return _text("{} is the same as {}, within {}.", name(row), base, margin)
-    return _text("Unknown: {}, from {} of {}.", name(row), _reach(row, table), base)
+    if where == "identical":
+        return _text("{} gives the same results as {}, in every seed.", name(row), base)
+    return _text("Unknown: {}, {}, compared with {}.", name(row), _reach(row, table), base)
 
 
 def _after_a_start(rows: Sequence[Row], ahead: Sequence[Row], table: Table, name: Name, base: Any) -> Markup:
@@ -198,13 +219,17 @@ def _ends_of(row: Row, table: Table) -> str:
 
 
 def _reach(row: Row, table: Table) -> str:
-    """0.03 behind to 0.36 ahead."""
+    """from 0.03 behind to 0.36 ahead; or 0.17 to 1.02 ahead, but p is 0.062."""
     assert row.difference and row.difference.low is not None and row.difference.high is not None
     sign = -1 if table.question.measure.lower_is_better else 1
-    ends = sorted(sign * end for end in (row.difference.low, row.difference.high))
-    return " to ".join(
-        f"{number(abs(end), loss=table.question.is_loss)} {'behind' if end < 0 else 'ahead'}" for end in ends
-    )
+    low, high = sorted(sign * end for end in (row.difference.low, row.difference.high))
+    near, far = (number(abs(end), loss=table.question.is_loss) for end in (low, high))
+    if low < 0 < high:
+        return f"from {near} behind to {far} ahead"
+    if low < 0:
+        near, far = far, near
+    why = "there are too few seeds to test" if row.p is None else f"p is {p_text(row.p)}"
+    return f"{near} to {far} {'behind' if low < 0 else 'ahead'}, but {why}"
 
 
 def _count(rows: Sequence[Row], one: str, many: str) -> str:

@@ -98,7 +98,7 @@ def _draw_traces(drawing: Drawing, traces: Sequence[Trace], x: Span, y: Span) ->
     bands = n <= BANDS and max(len(trace.x) for trace in traces) > 1
     apart = min(APART if wide else APART / 2, 0.62 * step / n)
     apart = 0.0 if bands or n == 1 or apart < 2 else apart
-    every = max(1, round((9 if bands else 3 * n) / step)) if not apart else 1  # epochs from mark to mark
+    every = max(1, round((24 if bands else 3 * n) / step)) if not apart else 1  # epochs from mark to mark
     placed = [
         [(x(at) + apart * (i - (n - 1) / 2), y.held(value)) for at, value in zip(trace.x, trace.y, strict=True)]
         for i, trace in enumerate(traces)
