@@ -45,7 +45,7 @@ document.querySelector("iframe").onload = (event) => {{
     words.forEach((one, place) => {{
       for (const other of [...words.slice(place + 1), ...marks])
         if (meet(one, other)) found.meet.push([one.says, other.says]);
-      const inside = one.left > whole.left - 1 && one.right < whole.right + 1 && one.bottom < whole.bottom + 2;
+      const inside = one.left > whole.left - 2 && one.right < whole.right + 2 && one.bottom < whole.bottom + 2;
       if (!inside) found.out.push(one.says);
     }});
   }}

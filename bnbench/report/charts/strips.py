@@ -148,7 +148,8 @@ def _panel(
         grid += [Line(((x, top), (x, end)), "baseline", 1.5, dash) for top, end in parts]
     drawing.parts[behind:behind] = grid
     for value, text in zip(marked, texts(marked, sign=panel.sign), strict=True):
-        drawing.add(Words(scale(value), at + 1.3 * axis, text, axis, "quiet", "middle"))
+        x = min(scale(value), place.right - words.width(text, axis) / 2)
+        drawing.add(Words(x, at + 1.3 * axis, text, axis, "quiet", "middle"))
     return at + 1.8 * axis
 
 
