@@ -6,7 +6,7 @@ On a phone each row becomes a card, so every cell has its heading.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bnbench.analysis.compare import Row, Table
+from bnbench.analysis.compare import Row
 from bnbench.analysis.sweep import Sweep, value_text
 from bnbench.report.cells import NOTHING, difference_text, mean_text, number, signed
 from bnbench.report.charts.words import width
@@ -63,7 +63,7 @@ def results(family: Family, rows: Sequence[Row]) -> Shown:
     """The main table: difference, verdict, value, the settings that vary, p and wins."""
     table = family.table
     columns = choose(table, None, only_changed=True)
-    settings = {name: column for name, column in columns.items() if column.is_setting and _varies(column, table)}
+    settings = {name: column for name, column in columns.items() if column.is_setting and _varies(column, rows)}
     lines = []
     for row in rows:
         cells = [_difference(row, family), Cell("result", SAID.get(standing(row, table), NOTHING))]
@@ -96,9 +96,9 @@ def others(family: Family, rows: Sequence[Row]) -> Shown:
     return Shown([], [column.heading for column in rest.values()], lines)
 
 
-def _varies(column: Column, table: Table) -> bool:
+def _varies(column: Column, rows: Sequence[Row]) -> bool:
     """Whether a setting differs between the arms that are compared, the baseline apart."""
-    arms = [row for row in table.rows if not row.is_baseline]
+    arms = [row for row in rows if not row.is_baseline]
     return len(arms) < 2 or len({cell for row in arms if (cell := column.cell(row))}) > 1
 
 
@@ -142,7 +142,7 @@ def _fits(headings: Sequence[str], lines: Sequence[Line]) -> bool:
         head = max(width(part, 13) for part in heading.replace("_", "_ ").replace(".", ". ").split())
         cells = [width(line.cells[place].text, SIZE) + width(line.cells[place].about, 13) for line in lines]
         wide += max([head, *cells]) + GAP
-    return 0.87 * wide <= ROOM  # the fonts of a page are narrower than those that `width` is about
+    return 0.93 * wide <= ROOM  # the fonts of a page are narrower than those that `width` is about
 
 
 def _said(family: Family, columns: dict[str, Column]) -> list[str]:
