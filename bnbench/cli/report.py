@@ -25,7 +25,7 @@ def report(
     """Write one HTML page on the runs in each PATH: results folders or single runs.
 
     The page has tables, learning curves, configs and commands, and needs no network.
-    It begins with the verdicts of the studies in each PATH, if there are any.
+    It ends with the verdicts of the studies in each PATH, if there are any.
     The same results give the same bytes.
 
     \b

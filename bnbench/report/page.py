@@ -45,13 +45,13 @@ class Section:
 def page(comparison: Comparison, options: Sequence[str] = (), sections: Sequence[Section] = ()) -> str:
     """The whole page. `options` are those of the command; the page prints them under “How to reproduce it”.
 
-    `sections` come before those of the comparison.
+    `sections` come after those of the comparison.
     """
     tables = comparison.tables
     arms = [row.arm for table in tables for row in table.rows]
     files = list(facts.configs(arms))
     templates = _templates()
-    found = [*sections, *(section for chapter in chapters(tables) for section in _sections(chapter, templates))]
+    found = [*(section for chapter in chapters(tables) for section in _sections(chapter, templates)), *sections]
     html = templates.get_template("report.html.j2").render(
         sections=found,
         best=any(row.best for table in tables for row in table.rows),
