@@ -137,7 +137,7 @@ def _no_choice(problem: Any, *, option: bool) -> str:
     must = f"must be one of {', '.join(choices)}" if len(choices) > 1 else f"must be {choices[0]}"
     if (many := hints.several(value)) and set(many) <= set(choices):
         return f"got {show(value)}; {hints.as_grid('.'.join(map(str, problem['loc'])), many, option=option)}"
-    if isinstance(value, str) and (close := closest(value, choices)):
+    if len(choices) > 1 and isinstance(value, str) and (close := closest(value, choices)):
         return f"got {show(value)}; did you mean {close}? It {must}"
     hint = "; a norm of your own needs --norms FILE" if problem["loc"][-2:] == ("norm", "type") else ""
     return f"{must}; got {show(value)}{hint}"
