@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 from handmade import make_run
 
 from bnbench.errors import ConfigError
-from bnbench.report.studies import said, verdict_lines
+from bnbench.report.studies import said, sentence, verdict_lines
 from bnbench.report.study_figure import figure
 from bnbench.studies import outcome
 from bnbench.studies.checks import check, power_of
@@ -330,6 +330,19 @@ def test_evaluations_are_compared_with_each_other(tmp_path):
     (tmp_path / "none").mkdir()
     without = {name: row for name, row in EVALUATED.items() if name != "batch=1"}
     assert evaluated(tmp_path / "none", without, exact).verdict == "inconclusive"
+
+
+def test_a_published_run_is_compared_with_one_more_run(tmp_path):
+    measure = "{type: metric, metric: valid_accuracy}"
+    plan = plan_of(tmp_path, claim("superior", 1.0, measure, "[batch]", "published: 91.0, exploratory: true"))
+    values = [0.9, 0.91, 0.92, 0.93, 0.94]
+    found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.1, 0.1, values[seed]])
+    (one,) = outcome.judge_and_write(plan, found, tmp_path / "o", figure)["claims"]
+    half = 2.7764 * 1.5811 * math.sqrt(1 + 1 / 5)  # t of 4 degrees of freedom, the sd of 90 to 94
+    assert one["one_more_run"] == pytest.approx([92 - half, 92 + half], abs=0.01)
+    assert "The published 91 lies inside the 95 % interval of one more run" in sentence(one)
+    with pytest.raises(ConfigError, match="published: is for exploratory claims about one arm only"):
+        plan_of(tmp_path, claim("superior", 1.0, measure, more="published: 91.0, exploratory: true"))
 
 
 TUNED = [

@@ -89,6 +89,11 @@ def sentence(claim: Mapping[str, Any]) -> str:
     why = "" if claim["verdict"] is None else f"{claim['why'][0].upper()}{claim['why'][1:]}."
     if claim["best"]:
         why += f" Best: {', '.join(f'{arm} {value:g}' for arm, value in claim['best'].items())}."
+    if claim["one_more_run"]:
+        low, high = claim["one_more_run"]
+        inside = "inside" if low <= claim["published"] <= high else "outside"
+        why += f" The published {claim['published']:g} lies {inside} the 95 % interval of one more run,"
+        why += f" [{low:.2f}, {high:.2f}]."
     if claim["transfer"]:
         why += " The claim is about other networks, and this study cannot refute it there."
     return why.strip()

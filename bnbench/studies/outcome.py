@@ -25,7 +25,7 @@ from bnbench.studies.checks import power_of
 from bnbench.studies.measures import Found, of_run
 from bnbench.studies.plan import Plan
 from bnbench.studies.power import Power
-from bnbench.studies.verdicts import Result, judge_study
+from bnbench.studies.verdicts import Result, judge_study, prediction
 
 SCHEMA_VERSION = 1
 FILES = ("study.yaml", "runs.csv", "verdicts.json", "figure.svg", "cost.json")
@@ -122,6 +122,7 @@ def verdicts(plan: Plan, results: Sequence[Result], table: str) -> dict[str, Any
 
 def _claim(plan: Plan, result: Result) -> dict[str, Any]:
     claim, of = result.claim, result.judgement
+    expected = prediction(result.effects) if claim.published is not None else None
     return {
         "name": result.name,
         "quote": claim.quote,
@@ -137,6 +138,8 @@ def _claim(plan: Plan, result: Result) -> dict[str, Any]:
         "sd": claim.sd,
         "sd_from": claim.sd_from,
         "power": _power(power_of(plan, claim)),
+        "published": claim.published,
+        "one_more_run": expected and [_rounded(end) for end in expected],
         "verdict": result.verdict,
         "effect": _finite(of.effect),
         "low": _finite(of.low),

@@ -177,6 +177,9 @@ class Claim(Strict):
     stable: float | None = Field(None, gt=0, description="For `crossover`: the second arm changes by at most this.")
     stable_sd: float | None = Field(None, gt=0, description="For `crossover`: the standard deviation of that change.")
     looks: list[Annotated[int, Field(ge=3)]] = Field([], description="The seeds after which one looks. Default: all.")
+    published: float | None = Field(
+        None, description="A number that was published of a single run. Is it like one more run? Only if exploratory."
+    )
     exploratory: bool = Field(False, description="Show the effect and its interval, and give no verdict.")
     transfer: bool = Field(False, description="The claim is about other networks, which this study cannot refute.")
 
@@ -196,6 +199,12 @@ class Claim(Strict):
             check_delta(self.kind, self.delta)
         except ConfigError as error:
             raise key_error("delta", str(error).partition(": ")[2]) from None
+        return self
+
+    @model_validator(mode="after")
+    def _one_published_run(self) -> Self:
+        if self.published is not None and (len(self.arms) > 1 or not self.exploratory or self.kind == "ratio"):
+            raise key_error("published", "is for exploratory claims about one arm only")
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnbench.analysis.crossed import crossed
+from bnbench.analysis.statistics import mean_interval, t_quantile
 from bnbench.analysis.tuning import Choice, choose
 from bnbench.errors import ResultsError
 from bnbench.runs.format import Run, read_mistakes
@@ -93,6 +94,17 @@ def _judged(claim: Claim, looked: Mapping[int, Paired], stable: Mapping[int, Pai
     return judge(
         claim.kind, claim.delta, looked[last], stable=None if stable is None else stable[last], within=claim.stable
     )
+
+
+def prediction(effects: Sequence[Value | None]) -> tuple[float, float] | None:
+    """The 95 % interval for the value of one more run: mean ± t s √(1 + 1/n). None for fewer than two values."""
+    values = [value.value for value in effects if value is not None]
+    if len(values) < 2:
+        return None
+    of = mean_interval(values)
+    assert of.sd is not None
+    half = t_quantile(of.n - 1) * of.sd * math.sqrt(1 + 1 / of.n)
+    return of.mean - half, of.mean + half
 
 
 def _points(plan: Plan, claim: Claim, arm: str, chosen: Mapping[str, float]) -> list[Point]:
