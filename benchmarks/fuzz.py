@@ -305,7 +305,11 @@ def fuzz(number: int, seed: int, command: Command = in_process) -> Counter[str]:
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=number, database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=number,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
     )
     @hypothesis.given(cases())
     def every_case(case: Case) -> None:

@@ -64,7 +64,7 @@ def _laughs(levels):
         ("a: !!python/object/apply:os.system [ls]", "tags"),
         ("a: !!int x", "tags"),
         ("a: \x07", "not valid YAML"),
-        ("[" * 3000, "nested too deeply"),
+        ("[" * 3000, "nested deeper"),
         ("a: " + "[" * 60 + "]" * 60, "nested deeper"),
         ("a: &a [*a]", "alias of itself"),
         (_laughs(9), f"{MAX_NODES:,} values"),

@@ -96,17 +96,22 @@ class _TagRefusingLoader(yaml.SafeLoader):
 
     # `_scalar` resolves plain scalars, by YAML 1.2's rules.
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
-    nodes = 0
+    nodes = depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if not isinstance(event, yaml.AliasEvent) and getattr(event, "tag", None) is not None:
+            raise YamlError(f"tags such as {event.tag[:MAX_SHOWN]!r} are not read", line)
         self.nodes += 1
         if self.nodes > MAX_WRITTEN:
-            raise YamlError(f"more than {MAX_WRITTEN:,} keys and values", self.peek_event().start_mark.line + 1)  # type: ignore[no-untyped-call]
-        if not self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            if getattr(event, "tag", None) is not None:
-                raise YamlError(f"tags such as {event.tag[:MAX_SHOWN]!r} are not read", event.start_mark.line + 1)
-        return super().compose_node(parent, index)
+            raise YamlError(f"more than {MAX_WRITTEN:,} keys and values", line)
+        if self.depth > MAX_DEPTH:  # PyYAML's time grows with the square of the depth
+            raise YamlError(f"nested deeper than {MAX_DEPTH} levels", line)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 _LOOKALIKES = {"“": '"', "”": '"', "‘": "'", "’": "'", "、": ",", "。": ".", "−": "-", "–": "-"}
@@ -157,8 +162,6 @@ def parse(text: str) -> tuple[Any, dict[Location, int]]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError(f"not valid YAML: has the control character {chr(error.character)!r}", line) from None
-    except RecursionError:
-        raise YamlError("nested too deeply", loader.line + 1 if loader else None) from None
     finally:
         if loader is not None:
             loader.dispose()
