@@ -8,6 +8,7 @@ the option), and writes nothing. A case that breaks a promise is made as small a
 """
 
 import argparse
+import io
 import json
 import os
 import re
@@ -18,15 +19,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import idle
+import typer
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from bnbench.config.norms import NORMS
 from bnbench.config.strict_yaml import dump
@@ -250,14 +252,23 @@ class Outcome:
 Command = Callable[[list[str]], Outcome]
 
 
-def in_process(arguments: list[str]) -> Outcome:
-    """The command in this process. Raises what the command did not catch."""
+@cache
+def _application() -> Any:
+    """The command line, built once: it takes longer than most cases."""
     from bnbench.cli import app
 
-    result = CliRunner().invoke(app, arguments)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Outcome(result.exit_code, result.stdout, result.stderr)
+    return typer.main.get_command(app)
+
+
+def in_process(arguments: list[str]) -> Outcome:
+    """The command in this process. Raises what the command did not catch."""
+    stdout, stderr, code = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        try:
+            _application().main(arguments, prog_name="bnbench")
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+    return Outcome(code, stdout.getvalue(), stderr.getvalue())
 
 
 def by_command(arguments: list[str]) -> Outcome:
