@@ -298,6 +298,7 @@ def test_a_longer_run_starts_from_the_start_only_for_its_averages(attempt, tmp_p
     averages = make(tmp_path, "train.epochs=3", name="averages")
     ((outcome,), told) = attempt(averages, "a")
     assert epochs(told) == [1, 2, 3] and len(of(outcome)) == 6
+    assert not [event for event in told if isinstance(event, Notice)], "it is not tried"
 
 
 # Complete runs.
