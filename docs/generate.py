@@ -315,6 +315,7 @@ def keys(model: Any, prefix: str, texts: dict[str, str], leave_out: Iterable[str
         if name in leave_out:
             continue
         default = "required" if name in schema.get("required", []) else code(part.get("default"))
+        default = part.get("x_default", default)
         if name == "name" or isinstance(part.get("default"), dict):  # as their descriptions say
             default = ""
         yield [f"`{prefix}{name}`", kind(part), default, described(texts, f"{prefix}{name}", part.get("description"))]
@@ -348,7 +349,7 @@ def study_keys() -> Iterator[str]:
 
 def study_measures() -> Iterator[str]:
     for name, model in MEASURES.items():
-        if name == "steps_to" or name == "probe":  # as epochs_to; there are none yet
+        if name == "steps_to":  # as epochs_to
             continue
         title = "epochs_to, steps_to" if name == "epochs_to" else name
         text = " ".join((model.__doc__ or "").split())
@@ -439,7 +440,10 @@ def cli() -> Iterator[str]:
     for number, (name, command) in enumerate(commands()):
         text, _, examples = command.help.replace("\b\n", "").partition("\nExamples:\n")
         arguments = [option for option in command.params if not option.opts[0].startswith("-")]
-        shown = [called(option) + ("..." if option.nargs == -1 else "") for option in arguments]
+        shown = [
+            called(option) + ("..." if option.nargs == -1 and " | " not in called(option) else "")
+            for option in arguments
+        ]
         words = [word if option.required else f"[{word}]" for word, option in zip(shown, arguments, strict=True)]
         yield from ["", f"## bnbench {name}"] if number else [f"## bnbench {name}"]
         yield from ["", f"    bnbench {' '.join([name, '[OPTIONS]', *words])}", "", text.strip(), ""]

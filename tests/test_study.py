@@ -8,14 +8,15 @@ import pytest
 from conftest import REPOSITORY
 from handmade import make_run
 
-from bnbench.errors import ConfigError
-from bnbench.report.studies import said, sentence, verdict_lines
+from bnbench.errors import ConfigError, ResultsError
+from bnbench.report.studies import refused_lines, said, sentence, verdict_lines
 from bnbench.report.study_figure import figure
 from bnbench.studies import outcome
 from bnbench.studies.checks import check, power_of
 from bnbench.studies.file import find, read_study
 from bnbench.studies.plan import make_plan
-from bnbench.studies.template import TEMPLATE
+from bnbench.studies.power import seeds_needed
+from bnbench.studies.template import PLACEHOLDERS, TEMPLATE
 from bnbench.studies.verdicts import judge_study
 
 STUDY = """\
@@ -83,11 +84,12 @@ def judged(folder, values, *changes):
     return result
 
 
+ONE_ARM = "names one arm, so delta is compared with its accuracy and not with a difference; name two arms"
 WRONG = [
     (
         "arms: [batch, none]",
         "arms: [bach, none]",
-        "17: claims.better.arms.0: there is no arm 'bach'; did you mean batch?",
+        "17: claims.better.arms: the first arm: there is no arm 'bach'; did you mean batch?",
     ),
     ("type: metric,", "type: metrics,", "16: claims.better.measure.type: got 'metrics'; did you mean metric?"),
     ("type: metric,", "type: probe,", "16: claims.better.measure.type: there are no probes yet"),
@@ -125,14 +127,32 @@ WRONG = [
         "kind: ratio\n    delta: 1.1",
         "18: claims.better.kind: there is no ratio of valid_accuracy, which can be 0",
     ),
-    ("sd: 0.3", "sd: 3.0", "20: claims.better.sd: 5 seeds support an effect of 2"),
-    ("delta: 1.0", "delta: 0.0", "19: claims.better.delta: must be above 0"),
+    (
+        "sd: 0.3",
+        "sd: 3.0",
+        "20: claims.better.sd: 5 seeds are too few: if the true effect is 2, only ",
+    ),
+    (
+        "delta: 1.0",
+        "delta: 0.0",
+        "19: claims.better.delta: must be above 0 and finite; got 0; write the smallest effect that",
+    ),
     ("    sd: 0.3\n", "", "14: claims.better.sd: is required, because the power"),
     ("delta: 1.0", "dleta: 1.0", "19: claims.better.dleta: unknown key; did you mean delta?"),
     ("lr: 0.1}", "rl: 0.1}", "7: train.optimizer.rl: unknown key"),
     ("{type: none}}", "{type: nonne}}", "9: norm.type: got 'nonne'; did you mean none?"),
     ("  data:", "  device: auto\n  data:", "5: base.device: a study names its device"),
-    ("    quote: It helps.\n", "", "14: claims.better.quote: is required"),
+    ("    quote: It helps.\n", "", "14: claims.better.quote: quote or says is required"),
+    (
+        "sd: 0.3",
+        "sd: 0",
+        "20: claims.better.sd: must be greater than 0; got 0; write the spread of the effect",
+    ),
+    ("arms: [batch, none]", "arms: [batch]", f"17: claims.better.arms: {ONE_ARM}, as in [batch, none]"),
+    ("arms: [batch, none]", "arms: [none]", f"17: claims.better.arms: {ONE_ARM}, as in [batch, none]"),
+    ("Somebody 2018", PLACEHOLDERS[0], "2: source: still has the text of the template; replace it"),
+    ("It helps.", PLACEHOLDERS[1], "15: claims.better.quote: still has the text of the template; replace it"),
+    ("sd_from: a pilot", f"sd_from: '{PLACEHOLDERS[2]}'", "21: claims.better.sd_from: still has the text of the"),
 ]
 
 
@@ -144,7 +164,7 @@ def test_a_mistake_is_refused_with_its_line(tmp_path, old, new, message):
 
 
 def test_too_little_power_names_the_seeds_that_would_do(tmp_path):
-    with pytest.raises(ConfigError, match=r"use 8 seeds"):
+    with pytest.raises(ConfigError, match=r"Use 8 seeds"):
         plan_of(tmp_path, ("delta: 1.0\n    sd: 0.3", "delta: 0.3\n    sd: 0.25"))
     plan = plan_of(tmp_path, ("delta: 1.0\n    sd: 0.3", "delta: 0.3\n    sd: 0.25"), ("0..4", "0..7"))
     assert min(power_of(plan, plan.study.about.claims["better"])) >= 0.8
@@ -191,7 +211,7 @@ def test_the_base_value_is_judged_unless_the_claim_names_another(tmp_path):
 
 def test_a_missing_run_makes_a_claim_inconclusive(tmp_path):
     result = judged(tmp_path, lambda arm, place, seed: None if (arm, seed) == ("batch", 3) else [0.5, 0.5, 0.9])
-    assert result.verdict == "inconclusive" and "1 of 5 seeds are missing" in result.judgement.why
+    assert result.verdict == "inconclusive" and "1 of 5 seeds is missing" in result.judgement.why
 
 
 def test_mistakes_give_an_interval_over_seeds_and_images(tmp_path):
@@ -259,7 +279,7 @@ def test_the_largest_usable_rate_is_each_seeds_own_and_the_interval_one_step_of_
 
     change = claim("superior", 0.5, LARGEST)
     with pytest.raises(
-        ConfigError, match="no number of seeds is enough"
+        ConfigError, match="No number of seeds is enough"
     ):  # one decade is no resolution for half of one
         plan_of(tmp_path, change, grid)
     fine = ("[0.1, 1.0]", "[0.1, 0.2, 0.5, 1.0, 2.0]")
@@ -382,21 +402,22 @@ def test_a_best_value_at_the_edge_of_the_grid_is_inconclusive(tmp_path):
 def test_the_outcome_has_the_same_bytes_again_and_tells_who_edited_it(tmp_path):
     plan = plan_of(tmp_path)
     found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.5, 0.6, 0.9 if arm == "batch" else 0.8])
-    first, again = tmp_path / "a", tmp_path / "b"
-    for folder in (first, again):
+    first, second = tmp_path / "a", tmp_path / "b"
+    for folder in (first, second):
         written = outcome.judge_and_write(plan, found, folder, figure)
     assert {path.name for path in first.iterdir()} == set(outcome.FILES)
-    assert all((first / name).read_bytes() == (again / name).read_bytes() for name in outcome.FILES)
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in outcome.FILES)
+    again = "remove verdicts.json, then: bnbench study a --judge-only"
     assert (first / "runs.csv").read_text().count("\n") == 1 + 4 * 5
     assert outcome.read_outcome(first) == json.loads(json.dumps(written))
     for name, old, new, line in (
         ("verdicts.json", '"supported"', '"contradicted"', "sha256: was edited by hand"),
-        ("runs.csv", "0.8", "0.7", "runs_sha256: "),
+        ("runs.csv", "0.8", "0.7", "runs_sha256: .*runs.csv was edited by hand"),
         ("study.yaml", "delta: 1.0", "delta: 2.0", "study_sha256: "),
     ):
         text = (first / name).read_text()
         (first / name).write_text(text.replace(old, new, 1))
-        with pytest.raises(ConfigError, match=rf"verdicts\.json:\d+: {line}"):
+        with pytest.raises(ConfigError, match=rf"verdicts\.json:\d+: {line}.*; {again}"):
             outcome.read_outcome(first)
         (first / name).write_text(text)
 
@@ -417,8 +438,76 @@ def test_the_text_has_quotation_source_effect_rule_and_scope(tmp_path):
     text = "\n".join(verdict_lines(written))
     for part in ("better: SUPPORTED HERE (transfer)", "“It helps.” (Somebody 2018)", "this MLP (100), MNIST, 60,000"):
         assert part in text
-    assert "+8.00 [+6.04, +9.96] points, n 5" in text and "larger by more than 1 points" in text
+    assert "+8.00 [+6.04, +9.96] points, n 5" in text and "larger by more than 1 point." in text
     assert said(written["claims"][0]) == "“It helps.” (Somebody 2018)"
+
+
+def test_one_arm_is_judged_where_the_measure_is_a_difference_or_has_its_own_threshold(tmp_path):
+    change = "{type: change, key: train.optimizer.lr, from: 0.1, to: 1.0}"
+    plan_of(tmp_path, claim("superior", 1.0, change, "[batch]"))
+    plan_of(tmp_path, claim("superior", 1.0, TO.replace("steps_to", "epochs_to"), "[batch]"))
+    with pytest.raises(ConfigError, match="names one arm, so delta is compared with its loss"):
+        plan_of(tmp_path, claim("superior", 1.0, "{type: metric, metric: train_loss}", "[batch]"))
+
+
+def test_probes_are_not_among_the_measures_that_a_message_names(tmp_path):
+    with pytest.raises(ConfigError, match=r"must be one of metric, .*, change, evaluation; got"):
+        plan_of(tmp_path, ("type: metric,", "type: whatever,"))
+
+
+def spread_of(folder, sd):
+    """Effects of 10 ± 1 points: an sd of 1.1."""
+    plan = plan_of(folder, ("delta: 1.0\n    sd: 0.3", f"delta: 5.0\n    sd: {sd}"))
+    values = [0.89, 0.91, 0.9, 0.89, 0.91]
+    found = runs(plan, folder / "r", lambda arm, place, seed: [0.5, 0.6, values[seed] if arm == "batch" else 0.8])
+    (one,) = outcome.judge_and_write(plan, found, folder / "o", figure)["claims"]
+    return one
+
+
+def test_a_spread_above_the_declared_one_is_told_with_the_seeds_of_a_new_study(tmp_path):
+    one = spread_of(tmp_path, 0.6)
+    assert one["spread"] == {"sd": 1.0, "use": 1.0, "seeds": seeds_needed("superior", 5.0, 1.0)}
+    assert sentence(one).endswith(
+        "The spread over seeds was 1, more than the declared 0.6, so the power was lower than planned."
+        f" For a new study: sd 1 and {one['spread']['seeds']} seeds."
+    )
+    (tmp_path / "as_declared").mkdir()
+    assert "spread" not in spread_of(tmp_path / "as_declared", 0.7)
+
+
+def test_runs_of_a_part_of_the_seeds_are_too_early_unless_a_look_has_all_its_seeds(tmp_path):
+    def early(folder, many, *changes):
+        folder.mkdir()
+        plan = plan_of(folder, *changes)
+        found = runs(plan, folder / "r", lambda arm, place, seed: [0.5, 0.6, 0.9] if seed < many else None)
+        return outcome.too_early(plan, outcome.missing(plan, found))
+
+    looks = ("    sd: 0.3", "    sd: 0.3\n    looks: [3, 5]")
+    assert early(tmp_path / "a", 3) == "3 of 5 seeds: too early for a verdict"
+    assert early(tmp_path / "b", 5) is None and early(tmp_path / "c", 3, looks) is None
+    assert early(tmp_path / "d", 2, looks) == "2 of 5 seeds: too early for a verdict"
+
+
+def test_a_broken_run_is_named_with_the_next_step(tmp_path):
+    plan = plan_of(tmp_path)
+    found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.5, 0.6, 0.9])
+    table = next(iter(found.values())).path / "metrics.csv"
+    table.write_text(table.read_text().replace("0.9", "0.8"))
+    with pytest.raises(ResultsError, match=r"ends with other metrics .*; remove the folder .*, then run"):
+        outcome.collect_runs(plan, tmp_path / "r")
+
+
+def test_an_exploratory_claim_has_no_rule_and_one_has_no_plural(tmp_path):
+    plan = plan_of(tmp_path, ("    delta: 1.0\n    sd: 0.3", "    exploratory: true\n    sd: 0.3"))
+    found = runs(plan, tmp_path / "r", lambda arm, place, seed: [0.5, 0.6, 0.9])
+    assert "  rule: no rule." in verdict_lines(outcome.judge_and_write(plan, found, tmp_path / "o", figure))
+
+
+def test_a_refused_study_has_a_row_with_its_first_problem():
+    assert refused_lines({"a": "a.yaml:1: x", "b": "b.yaml:1: x\nb.yaml:2: y"}) == [
+        "a  refused: a.yaml:1: x",
+        "b  refused: b.yaml:1: x (and 1 more)",
+    ]
 
 
 def test_two_studies_of_one_name_are_refused(tmp_path):
@@ -435,8 +524,11 @@ def test_two_studies_of_one_name_are_refused(tmp_path):
 
 def test_the_template_is_a_study(tmp_path):
     plan = make_plan(read_study(study(tmp_path, TEMPLATE.format(name="mine"))))
-    check(plan)
+    check(plan, power=False)
     assert len(plan.points) == 2
+    with pytest.raises(ConfigError) as error:
+        check(plan)
+    assert str(error.value).count("still has the text of the template") == len(PLACEHOLDERS)
 
 
 SHIPPED = sorted((REPOSITORY / "configs/studies").glob("*.yaml"))

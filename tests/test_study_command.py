@@ -68,14 +68,14 @@ def test_a_study_trains_what_is_missing_and_repeats_itself(bnbench, mine):
     assert bytes_of(mine) == first
 
 
-def test_missing_runs_are_inconclusive_and_no_runs_an_error(bnbench, mine):
+def test_missing_runs_are_too_early_and_no_runs_an_error(bnbench, mine):
     nothing = bnbench("study", "mine", "--judge-only")
     assert nothing.exit_code == 3 and "no finished run of this study" in nothing.stderr and not mine.exists()
     assert bnbench("study", "mine", "-q").exit_code == 0
     shutil.rmtree(mine / "runs/none,train.optimizer.lr=0.1")
-    judged = json.loads(bnbench("study", "mine", "--judge-only", "--format", "json").stdout)
-    assert judged["claims"][0]["verdict"] == "inconclusive"
-    assert "missing" in (mine / "runs.csv").read_text()
+    before = bytes_of(mine)
+    early = bnbench("study", "mine", "--judge-only")
+    assert early.stdout == "0 of 3 seeds: too early for a verdict\n" and bytes_of(mine) == before
 
 
 def test_quick_says_that_it_gives_no_verdict(bnbench, mine):
@@ -88,7 +88,7 @@ def test_a_pilot_trains_other_seeds_and_shows_spreads_but_no_effects(bnbench, mi
     path = mine.parents[2] / "configs/studies/mine.yaml"
     path.write_text(STUDY.replace("    sd: 0.01\n    sd_from: nowhere\n", ""))
     refused = bnbench("study", "mine")
-    assert refused.exit_code == 2 and "bnbench study mine --pilot 5" in refused.stderr
+    assert refused.exit_code == 2 and "bnbench study mine --pilot 10" in refused.stderr
     pilot = bnbench("study", "mine", "--pilot", 3, "-q")
     assert pilot.exit_code == 0, pilot.stderr
     assert "loss: sd 0." in pilot.stdout and "of the log, from 3 seeds" in pilot.stdout and "[" not in pilot.stdout
@@ -96,14 +96,16 @@ def test_a_pilot_trains_other_seeds_and_shows_spreads_but_no_effects(bnbench, mi
     assert not (mine / "verdicts.json").exists() and bnbench("study", "mine", "--pilot", 2).exit_code == 2
 
 
-def test_new_writes_a_study_that_is_valid(bnbench, tmp_path):
+def test_new_writes_a_study_to_fill_in(bnbench, tmp_path):
     assert bnbench("study", "new", "my_study").exit_code == 0
-    assert "1 studies" in bnbench("study", "--list").stdout
+    assert "my_study  refused: configs/studies/my_study.yaml:6: source: still has" in bnbench("study", "--list").stdout
     again = bnbench("study", "new", "my_study")
     assert again.exit_code == 2 and "exists" in again.stderr
     (tmp_path / "configs/studies/broken.yaml").write_text("question: 1\n")
     listed = bnbench("study", "--list")
-    assert listed.exit_code == 2 and "1 studies" in listed.stdout and "broken.yaml:1: question" in listed.stderr
+    assert listed.exit_code == 0 and "broken  refused: configs/studies/broken.yaml:1: question" in listed.stdout
+    both = bnbench("study", "my_study", "--quick", "--judge-only")
+    assert both.exit_code == 2 and "--quick and --judge-only exclude each other" in both.stderr
     assert bnbench("study", "new", "My Study").exit_code == 2 and bnbench("study").exit_code == 2
 
 

@@ -101,12 +101,12 @@ def test_a_crossover_needs_power_in_both_parts():
 
 def test_too_few_seeds_are_refused_with_the_number_that_would_do():
     message = refusal("after_10", "equivalent", 0.3, 0.39, 10)
-    assert message.startswith("claim after_10: 10 seeds support an effect of 0 in") and message.endswith("use 17 seeds")
-    assert "contradict one of 0.6 in 55 %" in message
+    assert message.startswith("claim after_10: 10 seeds are too few: if the true effect is 0, only ")
+    assert "and if it is 0.6, only 55 % would contradict it; both need 80 %. Use 17 seeds, a larger delta" in message
     assert refusal("after_10", "equivalent", 0.3, 0.39, 17) is None
-    assert "a ratio of 0.81" in refusal("faster", "ratio", 0.9, 0.5, 5)
-    assert "choose a larger delta" in refusal("a", "superior", 0.3, 0.1, 20, sd_images=0.2)
-    assert refusal("few", "superior", 0.3, 0.0, 2).endswith("use 3 seeds")
+    assert "the true ratio is 0.81" in refusal("faster", "ratio", 0.9, 0.5, 5)
+    assert "choose a larger delta, or exploratory: true" in refusal("a", "superior", 0.3, 0.1, 20, sd_images=0.2)
+    assert refusal("few", "superior", 0.3, 0.0, 2).endswith("Use 3 seeds, a larger delta, or exploratory: true")
     assert refusal("any", "exact", 0.0, 0.0, 1) is None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @app.command(short_help="Judge published claims: supported, contradicted or inconclusive.")
 def study(
-    words: Annotated[list[str] | None, typer.Argument(metavar="NAME", hidden=True)] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="NAME | new NAME", hidden=True)] = None,
     listing: Annotated[bool, typer.Option("--list", help="List all studies with their time and power.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Try the study in a minute, without a verdict.")] = False,
     dry_run: Annotated[
@@ -68,7 +68,7 @@ def study(
       bnbench study --list
       bnbench study variants_l1
       bnbench study learning_rate --quick
-      bnbench study my_study --pilot 5
+      bnbench study my_study --pilot 10
       bnbench study learning_rate --jobs 2
       bnbench study new my_study
     """
@@ -98,41 +98,48 @@ def study(
         return
     if len(names) != 1:
         raise ConfigError("name one study, as in bnbench study variants_l1; bnbench study --list shows all of them")
+    _one_of({"--quick": quick, "--pilot": pilot is not None, "--judge-only": judge_only, "--dry-run": dry_run})
     file = read_study(find(names[0]))
     places = Places(jobs, cluster)
     if pilot is not None:
         _pilot(make_plan(pilot_of(file, pilot)), out, data_dir, places, quiet)
         return
     plan = make_plan(file)
-    check(plan)
+    check(plan, power=not quick)
     if quick:
         _quick(make_plan(file, quick=True), out, data_dir, places, quiet)
         return
     _judge(plan, out, data_dir, places, form, quiet, train=not judge_only, dry_run=dry_run)
 
 
+def _one_of(options: "dict[str, bool]") -> None:
+    """Raise ConfigError if more than one option is given."""
+    given = [option for option, on in options.items() if on]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} exclude each other; remove one of the two")
+
+
 def _list(form: str) -> None:
     with stop_at_once():
         from bnbench import console
-        from bnbench.report.studies import entry, list_lines
+        from bnbench.report.studies import entry, list_lines, refused_lines
         from bnbench.studies.file import FOLDER, files
 
-    entries, problems = [], []
+    entries, refused = [], {}
     for path in files():
         try:
             entries.append(entry(path))
-        except ConfigError as error:
-            problems.append(str(error))
-    if not entries and not problems:
+        except (ConfigError, ResultsError) as error:
+            refused[path.stem] = str(error)
+    if not entries and not refused:
         raise ConfigError(f"there are no studies in {FOLDER}; bnbench study new my_study writes one")
     if form == "json":
-        shown = {"schema_version": console.JSON_SCHEMA_VERSION, "studies": [asdict(one) for one in entries]}
+        studies = [asdict(one) for one in entries]
+        shown = {"schema_version": console.JSON_SCHEMA_VERSION, "studies": studies, "refused": refused}
         typer.echo(json.dumps(shown))
-    else:
-        for line in list_lines(entries):
-            typer.echo(console.clean(line))
-    if problems:
-        raise ConfigError("\n".join(problems))
+        return
+    for line in [*refused_lines(refused), *list_lines(entries)]:
+        typer.echo(console.clean(line))
 
 
 def _simulate(form: str, quick: bool, quiet: bool) -> None:
@@ -237,6 +244,10 @@ def _judge(
         found = outcome.collect_runs(plan, runs)
     if not found:
         raise ResultsError(f"{runs}: no finished run of this study; without --judge-only, the command trains them")
+    if (early := outcome.too_early(plan, left)) and not train:
+        nothing = {"schema_version": outcome.SCHEMA_VERSION, "study": plan.study.name, "claims": [], "why": early}
+        typer.echo(json.dumps(nothing) if form == "json" else early)
+        return
     judged = outcome.judge_and_write(plan, found, folder, figure)
     if form == "json":
         typer.echo(json.dumps(judged))

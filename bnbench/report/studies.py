@@ -59,6 +59,15 @@ def list_lines(entries: Sequence[Entry]) -> list[str]:
     return lines
 
 
+def refused_lines(refused: Mapping[str, str]) -> list[str]:
+    """The studies that are refused, by name, with the first line of the message."""
+    lines = []
+    for name, message in refused.items():
+        first, *rest = message.split("\n")
+        lines.append(f"{name}  refused: {first}" + (f" (and {len(rest)} more)" if rest else ""))
+    return lines
+
+
 def verdict_lines(judged: Mapping[str, Any]) -> list[str]:
     """The verdicts of a study as text."""
     lines = [f"{judged['study']}: {judged['question']}", f"scope: {judged['scope']}; {judged['seeds']} seeds", ""]
@@ -66,7 +75,8 @@ def verdict_lines(judged: Mapping[str, Any]) -> list[str]:
         lines.append(f"{claim['name']}: {title(claim)}")
         lines += _wrapped(said(claim))
         lines += _wrapped(f"{claim['measure']}: {claim['shown']}, n {claim['n']}")
-        lines += _wrapped(f"rule: {claim['rule']}. {sentence(claim)}")
+        rule = "no rule" if claim["delta"] is None else claim["rule"]
+        lines += _wrapped(f"rule: {rule}. {sentence(claim)}")
         lines.append("")
     return lines[:-1]
 
@@ -94,9 +104,21 @@ def sentence(claim: Mapping[str, Any]) -> str:
         inside = "inside" if low <= claim["published"] <= high else "outside"
         why += f" The published {claim['published']:g} lies {inside} the 95 % interval of one more run,"
         why += f" [{low:.2f}, {high:.2f}]."
+    if claim.get("spread"):
+        why += f" {spread(claim)}"
     if claim["transfer"]:
         why += " The claim is about other networks, and this study cannot refute it there."
     return why.strip()
+
+
+def spread(claim: Mapping[str, Any]) -> str:
+    """That the effect varied more than the claim declared, and what a new study needs."""
+    of = claim["spread"]
+    needs = f"sd {of['use']:g} and {of['seeds']} seeds" if of["seeds"] else f"sd {of['use']:g} and a larger delta"
+    return (
+        f"The spread over seeds was {of['sd']:.3g}, more than the declared {claim['sd']:g},"
+        f" so the power was lower than planned. For a new study: {needs}."
+    )
 
 
 def _wrapped(text: str) -> list[str]:

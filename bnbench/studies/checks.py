@@ -15,15 +15,30 @@ from bnbench.studies.measures import step_of
 from bnbench.studies.plan import Plan, Point
 from bnbench.studies.power import More, Power, look_levels, power, refusal
 from bnbench.studies.schema import Change, Claim, OfEpoch, OfEvaluation
+from bnbench.studies.template import PLACEHOLDERS
 
 
 def check(plan: Plan, *, power: bool = True) -> None:
-    """Raise ConfigError with every problem of the claims, file and line. `power`: whether it must suffice."""
-    problems = list(_tuning(plan))
+    """Raise ConfigError with every problem of the claims, file and line.
+
+    `power`: whether it must suffice, and the template's texts must be replaced, because verdicts will be published.
+    """
+    problems = [*_tuning(plan), *(_placeholders(plan) if power else ())]
     for name, claim in plan.study.about.claims.items():
         problems += _claim(plan, name, claim, power)
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def _placeholders(plan: Plan) -> Iterator[str]:
+    """The keys that still have a text of `bnbench study new`."""
+    about = plan.study.about
+    texts: list[tuple[tuple[str, ...], str | None]] = [(("source",), about.source)]
+    for name, claim in about.claims.items():
+        texts += [(("claims", name, key), getattr(claim, key)) for key in ("quote", "source", "sd_from")]
+    for keys, text in texts:
+        if text in PLACEHOLDERS:
+            yield f"{plan.study.at(*keys)}: still has the text of the template; replace it"
 
 
 def _tuning(plan: Plan) -> Iterator[str]:
@@ -86,7 +101,7 @@ def _claim(plan: Plan, name: str, claim: Claim, powered: bool) -> Iterator[str]:
         step = max(step_of(measure, plan.of_arm(arm)) for arm in claim.arms)
         for key in ("sd", "sd_from"):
             if getattr(claim, key) is None:
-                pilot = f"bnbench study {study.name} --pilot 5 measures it"
+                pilot = f"bnbench study {study.name} --pilot 10 measures it"
                 yield f"{at(key)}: is required, because the power of the claim follows from it; {pilot}"
                 return
         yield from _power(at, claim, len(study.about.seeds), step)

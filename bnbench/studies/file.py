@@ -103,7 +103,8 @@ def _names(study: StudyFile) -> Iterator[str]:
             if arm not in study.about.arms:
                 close = closest(arm, [*study.about.arms])
                 hint = f"did you mean {close}?" if close else f"the arms are {', '.join(study.about.arms)}"
-                yield f"{study.at('claims', name, 'arms', number)}: there is no arm {arm!r}; {hint}"
+                which = ("first", "second")[number]
+                yield f"{study.at('claims', name, 'arms')}: the {which} arm: there is no arm {arm!r}; {hint}"
 
 
 def _explain(problem: Any, data: Any) -> str:
@@ -113,7 +114,10 @@ def _explain(problem: Any, data: Any) -> str:
         keys = _keys_at(above, data)
         close = closest(str(key), keys, cutoff=0.7)
         return f"unknown key; did you mean {close}?" if close else f"unknown key; the keys here are {', '.join(keys)}"
-    return explain(problem, data)
+    text = explain(problem, data)
+    if problem["type"] == "greater_than" and problem["loc"][-1] in ("sd", "stable_sd"):
+        return f"{text}; write the spread of the effect over seeds, which bnbench study NAME --pilot 10 measures"
+    return text
 
 
 def _keys_at(location: Sequence[str | int], data: Any) -> list[str]:

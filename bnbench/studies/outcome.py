@@ -25,6 +25,7 @@ from bnbench.studies.checks import power_of
 from bnbench.studies.measures import Found, of_run
 from bnbench.studies.plan import Plan
 from bnbench.studies.power import Power
+from bnbench.studies.spread import wider_than_declared
 from bnbench.studies.verdicts import Result, judge_study, prediction
 
 SCHEMA_VERSION = 1
@@ -40,7 +41,10 @@ def collect_runs(plan: Plan, runs: Path) -> Found:
     for one in (one for config in plan.configs for one in config.one_per_seed()):
         folder = run_folder(runs, one)
         if (folder / "run.json").exists():
-            run = read_run(folder)
+            try:
+                run = read_run(folder)
+            except ResultsError as error:
+                raise ResultsError(f"{error}; remove the folder {folder}, then run the study again") from None
             if run.digest == one.digest() and run.status in FINISHED:
                 found[run.digest, run.seed] = run
     for folder in find_runs([Path(path) for path in plan.study.about.uses], []):
@@ -64,6 +68,20 @@ def missing(plan: Plan, found: Found) -> list[Config]:
         if seeds:
             out.append(config.model_copy(update={"seeds": seeds}))
     return out
+
+
+def too_early(plan: Plan, left: Sequence[Config]) -> str | None:
+    """Why the runs decide nothing yet: seeds are missing, and no declared look has all of its own. None: they decide.
+
+    `left`: the configs that still have runs to train, as `missing` gives them.
+    """
+    seeds = plan.study.about.seeds
+    open_seeds = {seed for config in left for seed in config.seeds}
+    first = next((place for place, seed in enumerate(seeds) if seed in open_seeds), len(seeds))
+    looks = [look for claim in plan.study.about.claims.values() for look in claim.looks or [len(seeds)]]
+    if first >= min(looks):
+        return None
+    return f"{len(seeds) - len(open_seeds)} of {len(seeds)} seeds: too early for a verdict"
 
 
 def _lacks(run: Run | None, config: Config) -> bool:
@@ -148,6 +166,7 @@ def _claim(plan: Plan, result: Result) -> dict[str, Any]:
         "n": of.n,
         "interval_over": result.over,
         "why": of.why,
+        **({"spread": wider} if (wider := wider_than_declared(plan, result)) else {}),
         "best": dict(sorted(result.best.items())),
         "effects": [None if value is None else _finite(value.value) for value in result.effects],
     }
@@ -193,21 +212,20 @@ def write(folder: Path, study: bytes, table: str, judged: Mapping[str, Any], fig
 def read_outcome(folder: Path) -> dict[str, Any]:
     """verdicts.json, after all hashes were compared. Raises ConfigError where a file was edited by hand."""
     path = folder / "verdicts.json"
+    again = f"remove {path.name}, then: bnbench study {folder.name} --judge-only"
     try:
         out = json.loads(read_bounded(path, MAX_BYTES))
         study = hashlib.sha256(read_bounded(folder / "study.yaml", MAX_BYTES)).hexdigest()
         table = hashlib.sha256(read_bounded(folder / "runs.csv", MAX_BYTES)).hexdigest()
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: the outcome cannot be read: {error}. Judge the study again") from None
+        raise ConfigError(f"{path}: the outcome cannot be read: {error}; {again}") from None
     if not isinstance(out, dict) or out.get("sha256") != _hash(out):
         line = next(_lines(path, '"sha256"'), 1)
-        raise ConfigError(f"{path}:{line}: sha256: was edited by hand; remove the file and judge the study again")
+        raise ConfigError(f"{path}:{line}: sha256: was edited by hand; {again}")
     for key, name, is_ in (("study_sha256", "study.yaml", study), ("runs_sha256", "runs.csv", table)):
         if out.get(key) != is_:
             line = next(_lines(path, f'"{key}"'), 1)
-            raise ConfigError(
-                f"{path}:{line}: {key}: {folder / name} was edited later; remove {path.name} and judge again"
-            )
+            raise ConfigError(f"{path}:{line}: {key}: {folder / name} was edited by hand; {again}")
     return out
 
 

@@ -1,12 +1,12 @@
 """A pilot of a study: other seeds, and how much each effect varies from seed to seed. It shows no effect. No torch."""
 
-import math
 from dataclasses import replace
 
 from bnbench.errors import ConfigError
 from bnbench.studies.file import StudyFile
 from bnbench.studies.measures import Found
 from bnbench.studies.plan import Plan
+from bnbench.studies.spread import sd_of
 from bnbench.studies.verdicts import judge_study
 
 FEWEST = 3
@@ -27,8 +27,6 @@ def pilot_lines(plan: Plan, found: Found) -> list[str]:
     lines = []
     for result in judge_study(plan, found):
         values = [value.value for value in result.effects if value is not None]
-        mean = math.fsum(values) / len(values) if values else math.nan
-        sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
         unit = "of the log" if result.claim.kind == "ratio" else result.claim.measure.unit
-        lines.append(f"{result.name}: sd {sd:.3g} {unit}".rstrip() + f", from {len(values)} seeds")
+        lines.append(f"{result.name}: sd {sd_of(values):.3g} {unit}".rstrip() + f", from {len(values)} seeds")
     return [*lines, "pilot: no effects and no verdict, so that the margin is chosen without them"]

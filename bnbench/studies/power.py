@@ -128,7 +128,7 @@ def refusal(
     """Why n seeds are too few for the claim `name`, and how many would do. None if they are enough.
 
     >>> refusal("early", "superior", 0.3, 0.39, 8).partition("; ")[2]
-    'a claim needs 80 % of both: use 16 seeds'
+    'both need 80 %. Use 16 seeds, a larger delta, or exploratory: true'
     """
     if kind == "exact":
         return None
@@ -137,14 +137,18 @@ def refusal(
         return None
     expected = expectation(kind, delta, expect)
     wrong = {"equivalent": 2 * delta, "ratio": 1.0}.get(kind, 0.0)
-    what = "a ratio" if kind == "ratio" else "an interaction" if kind == "crossover" else "an effect"
+    what = "ratio" if kind == "ratio" else "interaction" if kind == "crossover" else "effect"
     needed = seeds_needed(kind, delta, sd, expect, **more)
-    advice = f"use {needed} seeds" if needed is not None else "no number of seeds is enough; choose a larger delta"
+    advice = f"Use {needed} seeds," if needed is not None else "No number of seeds is enough: choose"
     return (
-        f"claim {name}: {n} seeds support {what} of {expected:g} in {_percent(found.supported)} of studies"
-        f" and contradict one of {wrong:g} in {_percent(found.contradicted)};"
-        f" a claim needs {_percent(POWER)} of both: {advice}"
+        f"claim {name}: {n} seeds are too few: if the true {what} is {expected:g}, {_share(found.supported)} of studies"
+        f" would support the claim, and if it is {wrong:g}, {_share(found.contradicted)} would contradict it;"
+        f" both need {_percent(POWER)}. {advice} a larger delta, or exploratory: true"
     )
+
+
+def _share(of: float) -> str:
+    return f"only {_percent(of)}" if of < POWER else _percent(of)
 
 
 def _percent(share: float) -> str:

@@ -105,7 +105,11 @@ def judge(
 def check_delta(kind: Kind, delta: float) -> None:
     """Raises ConfigError if the margin makes no sense."""
     if not math.isfinite(delta) or delta < 0 or (delta == 0 and kind != "exact"):
-        raise ConfigError(f"delta {delta:g}: must be {'at least' if kind == 'exact' else 'above'} 0 and finite")
+        raise ConfigError(
+            f"delta {delta:g}: must be {'at least' if kind == 'exact' else 'above'} 0 and finite; got {delta:g};"
+            f" write the smallest {'factor' if kind == 'ratio' else 'effect'} that matters, as in"
+            f" {'1.1' if kind == 'ratio' else '0.3'}"
+        )
     if kind == "ratio" and delta == 1:
         raise ConfigError(
             "delta 1: no result could contradict a ratio of more than 1; write the smallest factor that matters,"
@@ -222,7 +226,7 @@ def _unjudged(paired: Paired, *, fewest: int = FEWEST_SEEDS) -> Judgement | None
     """The answer if there is nothing to judge: runs are missing, or there are too few seeds."""
     n = len(paired.values)
     if paired.missing:
-        why = f"{paired.missing} of {n + paired.missing} seeds are missing"
+        why = f"{paired.missing} of {n + paired.missing} seeds {'is' if paired.missing == 1 else 'are'} missing"
     elif n < fewest:
         why = f"{n} seed{'s' if n != 1 else ''}: a verdict needs {fewest}"
     else:

@@ -32,6 +32,12 @@ class Measure(Strict):
         return "points" if self.metric.endswith("accuracy") else ""
 
     @property
+    def is_relative(self) -> bool:
+        """Whether δ can judge the measure of one arm: it is a difference, or its own threshold is in the file."""
+        own = ("epochs_to", "steps_to", "largest", "flatness", "change")
+        return self.type in own or bool(getattr(self, "minus", None) or getattr(self, "over", None))
+
+    @property
     def axis(self) -> str | None:
         """The key of the grid that it runs over, if it does."""
         return getattr(self, "key", None)
@@ -133,16 +139,6 @@ class OfEvaluation(Measure):
         return self.column != "accuracy" and self.minus is None
 
 
-class Probe(Measure):
-    """Refused: there are no probes yet."""
-
-    type: Literal["probe"]
-
-    @model_validator(mode="after")
-    def _refused(self) -> Self:
-        raise key_error("type", NO_PROBES)
-
-
 MEASURES: Mapping[str, type[Measure]] = {
     "metric": OfEpoch,
     "epochs_to": ToTarget,
@@ -152,8 +148,12 @@ MEASURES: Mapping[str, type[Measure]] = {
     "flatness": Flatness,
     "change": Change,
     "evaluation": OfEvaluation,
-    "probe": Probe,
 }
+
+
+def _refuse_probes(kind: str) -> None:
+    if kind == "probe":
+        raise key_error("type", NO_PROBES)
 
 
 class Claim(Strict):
@@ -162,14 +162,25 @@ class Claim(Strict):
     quote: Text | None = Field(None, description="The sentence, word for word as it was published.")
     says: Text | None = Field(None, description="The claim in your own words. One of `quote` and `says` is required.")
     source: Text | None = Field(None, description="Who says so. Default: the study's source.")
-    measure: Annotated[SerializeAsAny[Measure], ByType(MEASURES)] = Field(description="See [Measures](#measures).")
-    arms: list[str] = Field(min_length=1, max_length=2, description="One arm, or two: the first minus the second.")
+    measure: Annotated[SerializeAsAny[Measure], ByType(MEASURES, find=_refuse_probes)] = Field(
+        description="See [Measures](#measures)."
+    )
+    arms: list[str] = Field(
+        min_length=1, max_length=2, description="Two arms: the first minus the second. Or [one](#one-arm)."
+    )
     where: dict[str, Any] = Field({}, description="The values of keys of the grid. Default: those of the base.")
     tuned: bool = Field(False, description="Judge each arm at its best value of the study's `tuning`.")
     kind: Kind = Field(description="See [Kinds](#kinds).")
-    delta: float | None = Field(None, description="δ: the smallest effect that matters. A ratio for `ratio`.")
+    delta: float | None = Field(
+        None,
+        description="δ: the smallest effect that matters. A ratio for `ratio`.",
+        json_schema_extra={"x_default": "required, unless exploratory"},
+    )
     sd: float | None = Field(
-        None, gt=0, description="The standard deviation of the effect over seeds. Of ratios: of log."
+        None,
+        gt=0,
+        description="The standard deviation of the effect over seeds. Of a ratio: of log(first / second).",
+        json_schema_extra={"x_default": "required, unless exploratory or exact"},
     )
     sd_images: float = Field(0.0, ge=0, description="What the choice of test images adds to `sd`, whatever the seeds.")
     sd_from: Text | None = Field(None, description="Where `sd` comes from: a pilot, or which runs.")
@@ -186,7 +197,7 @@ class Claim(Strict):
     @model_validator(mode="after")
     def _has_words(self) -> Self:
         if self.quote is None and self.says is None:
-            raise key_error("quote", "is required, or says: the claim in your own words")
+            raise key_error("quote", "quote or says is required: the published words, or the claim in your own words")
         return self
 
     @model_validator(mode="after")
@@ -221,6 +232,14 @@ class Claim(Strict):
     def _arms_and_kind(self) -> Self:
         if len(set(self.arms)) < len(self.arms):
             raise key_error("arms", f"names {self.arms[0]} twice")
+        if len(self.arms) == 1 and not (self.exploratory or self.kind == "exact" or self.measure.is_relative):
+            what = getattr(self.measure, "column", self.measure.metric).rpartition("_")[2]
+            example = f"[{self.arms[0]}, none]" if self.arms[0] != "none" else "[batch, none]"
+            raise key_error(
+                "arms",
+                f"names one arm, so delta is compared with its {what} and not with a difference;"
+                f" name two arms, as in {example}",
+            )
         over = getattr(self.measure, "over", None)
         if self.kind == "ratio":
             if not self.measure.can_divide:

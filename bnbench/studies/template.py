@@ -1,4 +1,4 @@
-"""`bnbench study new NAME`: a study file to fill in. It is valid as it is."""
+"""`bnbench study new NAME`: a study file to fill in. `--quick` and `--pilot` take it as it is."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from bnbench.studies.file import FOLDER, NAME
 TEMPLATE = """\
 # A study: published claims, and the runs that decide whether they hold here. docs/studies.md explains every key.
 #   bnbench study {name} --quick      tries it in a minute, without a verdict
+#   bnbench study {name} --pilot 10   measures the spread of each effect: sd
 #   bnbench study {name}              trains what is missing, and judges
 question: Does batch norm make this MLP more accurate after three epochs?
 source: who published it, with the year and the title
@@ -36,8 +37,13 @@ claims:
     kind: superior          # or equivalent, ratio, crossover, exact
     delta: 1.0              # the smallest effect that matters, in points
     sd: 0.8                 # of the effect, from seed to seed
-    sd_from: "a guess: replace it by a pilot, as bnbench plan --pilot 3 makes one"
+    sd_from: "a guess: replace it by a pilot"     # bnbench study {name} --pilot 10 measures sd
 """
+PLACEHOLDERS = (
+    "who published it, with the year and the title",
+    "The sentence, as it was published.",
+    "a guess: replace it by a pilot",
+)
 
 
 def write_template(name: str, folder: Path = FOLDER) -> Path:

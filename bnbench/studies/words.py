@@ -88,14 +88,22 @@ def rule(claim: Claim) -> str:
     """The rule of a claim: within ±0.3 points."""
     if claim.delta is None:
         return "exploratory: no rule"
-    unit = f" {claim.measure.unit}" if claim.measure.unit else ""
     delta = f"{claim.delta:g}"
     if claim.kind == "ratio":
         return f"ratio {'above' if claim.delta > 1 else 'below'} {delta}"
     words = {
-        "superior": f"larger by more than {delta}{unit}",
-        "equivalent": f"the same within ±{delta}{unit}",
-        "crossover": f"changes by more than {delta}{unit} more; the other stays within ±{claim.stable or 0:g}{unit}",
-        "exact": f"at most {delta}{unit} in every run",
+        "superior": f"larger by more than {_amount(claim.delta, claim)}",
+        "equivalent": f"the same within ±{_amount(claim.delta, claim)}",
+        "crossover": (
+            f"changes by more than {_amount(claim.delta, claim)} more;"
+            f" the other stays within ±{_amount(claim.stable or 0, claim)}"
+        ),
+        "exact": f"at most {_amount(claim.delta, claim)} in every run",
     }
     return words[claim.kind]
+
+
+def _amount(value: float, claim: Claim) -> str:
+    """0.3 points, 1 point."""
+    unit = claim.measure.unit.removesuffix("s") if value == 1 else claim.measure.unit
+    return f"{value:g} {unit}".rstrip()
