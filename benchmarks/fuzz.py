@@ -310,9 +310,12 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def fuzz(number: int, seed: int, command: Command = in_process) -> Counter[str]:
-    """Check that many cases; return how many were accepted and refused. Raises AssertionError with the least case."""
-    counts: Counter[str] = Counter()
+def fuzz(number: int, seed: int, command: Command = in_process, counts: Counter[str] | None = None) -> Counter[str]:
+    """Check that many cases; return how many were accepted and refused, and keep `counts` up to date.
+
+    Raises AssertionError with the least case that breaks a promise.
+    """
+    counts = Counter() if counts is None else counts
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -343,7 +346,9 @@ def main() -> None:
     for number, command, name in ((arguments.cases, in_process, "cases"), (arguments.commands, by_command, "commands")):
         if number:
             memory, start, cpu = peak_mb(), time.perf_counter(), cpu_seconds()
-            counts = fuzz(number, arguments.seed, command)
+            counts: Counter[str] = Counter()
+            with suppress(KeyboardInterrupt):  # Ctrl-C: the cases so far
+                fuzz(number, arguments.seed, command, counts)
             more = peak_mb() - memory
             print(
                 f"{counts.total():,} {name}: {counts['accepted']:,} accepted, {counts['refused']:,} refused;"
