@@ -25,12 +25,14 @@ __all__ = [
     "Run",
     "RunError",
     "Runs",
+    "Tuned",
     "__version__",
     "compare",
     "load_config",
     "norms",
     "read_runs",
     "run",
+    "tune",
 ]
 
 if TYPE_CHECKING:
@@ -47,10 +49,12 @@ if TYPE_CHECKING:
         Run,
         RunError,
         Runs,
+        Tuned,
         compare,
         load_config,
         read_runs,
         run,
+        tune,
     )
 
 

@@ -14,6 +14,7 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ from bnbench.analysis import compare as analysis
 from bnbench.analysis.arms import Runs, collect
 from bnbench.analysis.compare import At, Question
 from bnbench.analysis.measures import MEASURES
+from bnbench.analysis.tuned import Tuned, read_tuned
 from bnbench.config.experiment import Config
 from bnbench.errors import (
     BnbenchError,
@@ -53,10 +55,12 @@ __all__ = [
     "Run",
     "RunError",
     "Runs",
+    "Tuned",
     "compare",
     "load_config",
     "read_runs",
     "run",
+    "tune",
 ]
 
 
@@ -85,13 +89,17 @@ def load_config(
         raise ConfigError(f"load_config() takes the path of a YAML file, not {_a(path)}")
     if isinstance(set, str):
         raise ConfigError(f"load_config(set=...) takes a list, as in set=[{set!r}]")
-    try:
-        overrides = [f"{key}={json.dumps(value)}" for key, value in set.items()] if isinstance(set, Mapping) else set
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"load_config(set=...): a value cannot be written as YAML: {error}") from None
+    overrides = _overrides("load_config", set)
     chosen = seeds if seeds is None or isinstance(seeds, str | int) else list(seeds)
     own = None if norms is None else Path(norms)
-    return load_configs([Path(path)], list(overrides), norms=own, name=name, seeds=chosen, smoke=smoke)
+    return load_configs([Path(path)], overrides, norms=own, name=name, seeds=chosen, smoke=smoke)
+
+
+def _overrides(function: str, set: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    try:
+        return [f"{key}={json.dumps(value)}" for key, value in set.items()] if isinstance(set, Mapping) else list(set)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{function}(set=...): a value cannot be written as YAML: {error}") from None
 
 
 def run(
@@ -142,6 +150,56 @@ def run(
     if problems:
         raise RunError("\n".join(problems))
     return [finished for finished, _ in runs]
+
+
+def tune(
+    *paths: str | Path,
+    grid: Mapping[str, Sequence[float]],
+    set: Sequence[str] | Mapping[str, Any] = (),
+    seeds: str = "0..9",
+    tuning_seeds: str = "1000..1002",
+    norms: str | Path | None = None,
+    out: str | Path = "results/tuned",
+    jobs: int | None = 1,
+    cluster: str | None = None,
+    data_dir: str | Path | None = None,
+    quiet: bool = True,
+) -> Tuned:
+    """Tune the arms of the configs at `paths` over the same grid, and compare them at their best.
+
+    The arguments are those of `bnbench tune`. Each arm chooses its value on held-out training images, and only the
+    winners read the test images. The result has the arms, each with its choice, and three comparisons.
+
+    Raises ConfigError (exit code 2) where arms would not be tuned alike or `out` has another tuning, and the errors of
+    `run`.
+
+    >>> import tempfile
+    >>> small = {"data.dataset": "mnist5k", "data.train_limit": 512, "data.valid": 500, "train.epochs": 1}
+    >>> lr = {"train.optimizer.lr": [0.001, 0.1]}
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     tuned = tune("configs/mlp_no_bn.yaml", grid=lr, set=small, seeds="0..1", tuning_seeds="2..3", out=out)
+    >>> [(arm.name.partition(",")[0], arm.choice.value) for arm in tuned.arms]
+    [('mlp_no_bn', (0.1,))]
+    """
+    from bnbench import tuner
+    from bnbench.data.datasets import data_dir as data_folder
+    from bnbench.launch.execute import Places
+    from bnbench.launch.progress import Progress
+
+    places = Places(jobs, cluster)
+    options = [f"{key}={','.join(map(json.dumps, values))}" for key, values in grid.items()]
+    asked = tuner.load_tuning(
+        list(map(Path, paths)),
+        tuner.parse_grid(options),
+        _overrides("tune", set),
+        seeds=seeds,
+        tuning_seeds=tuning_seeds,
+        norms=None if norms is None else Path(norms),
+        places=places,
+    )
+    folder = data_folder(None if data_dir is None else Path(data_dir))
+    tuner.tune(asked, Path(out), folder, places, partial(Progress, quiet=quiet), lambda _: None)
+    return read_tuned([Path(out)])
 
 
 def read_runs(*paths: str | Path) -> Runs:

@@ -159,9 +159,18 @@ def _refuse_unlike(arms: dict[str, dict[Value, tuple[Config, Config]]]) -> None:
 
 
 def tune(
-    tuning: Tuning, out: Path, data_folder: Path, places: Places, progress: Callable[[], Progress], say: Say
+    tuning: Tuning,
+    out: Path,
+    data_folder: Path,
+    places: Places,
+    progress: Callable[[], Progress],
+    say: Say,
+    *,
+    final: bool = True,
 ) -> dict[str, Choice]:
     """Write the plan, train the grid, choose, and train the winners. Resumes what an earlier command has begun.
+
+    Without `final`, the winners are not trained, and the test images stay unread.
 
     Raises ConfigError where `out` fixes another tuning or every arm diverges at every value, RunError where a run
     fails, and the errors of `train`.
@@ -182,7 +191,8 @@ def tune(
     winners = tuning.winners(choices)
     if not winners:
         raise ConfigError(f"{out}: a run diverged at every value of every arm, so there is no choice; use other values")
-    _train(winners, out / FINAL, data_folder, places, progress)
+    if final:
+        _train(winners, out / FINAL, data_folder, places, progress)
     return choices
 
 

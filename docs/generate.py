@@ -24,6 +24,8 @@ from rich.console import Console
 
 from bnbench.analysis.arms import Runs, collect
 from bnbench.analysis.compare import Question, Row, Table, compare
+from bnbench.analysis.sweep import sweeps
+from bnbench.analysis.tuned import read_tuned
 from bnbench.check.table import print_report
 from bnbench.check.words import SENTENCES
 from bnbench.cli import app
@@ -39,7 +41,11 @@ from bnbench.report.family import chapters
 from bnbench.report.plots import curves
 from bnbench.report.seeds import seeds
 from bnbench.report.study_page import verdict_page
+from bnbench.report.sweep import markdown
+from bnbench.report.sweep_plots import pictures
+from bnbench.report.sweep_words import sentences, verdict
 from bnbench.report.tables import print_tables
+from bnbench.report.tuned import print_tuned
 from bnbench.runs import evaluations
 from bnbench.runs import format as runs
 from bnbench.studies.schema import MEASURES, Claim, Study, Tuning
@@ -48,6 +54,8 @@ REPOSITORY = Path(__file__).parent.parent
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "results" / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 REFERENCE = REPOSITORY / "results" / "reference"
 NORM_RUNS = REPOSITORY / "results" / "norms"
+SWEEPS = REPOSITORY / "results" / "sweeps"
+TUNED = REPOSITORY / "results" / "tuned"
 CHECK_EXAMPLES = REPOSITORY / "tests" / "check_examples"
 
 KEYS = {
@@ -618,10 +626,28 @@ def picture(name: str, file: str, up: str = "") -> Iterator[str]:
     (whole,) = tables(REFERENCE, "mlp*", Question())
     (chapter,) = chapters([whole])
     (family,) = chapter.families
-    pictures = [*curves(family), seeds(family)]
-    text = next(one.text for one in pictures if one and one.name == name)
+    drawn = [*curves(family), seeds(family)]
+    yield image(next(one.text for one in drawn if one and one.name == name), f"{up}results/figures/{file}")
+
+
+def image(text: str, path: str) -> str:
+    """A picture with its text alternative."""
     text = text.replace("[", "\\[").replace("]", "\\]")
-    yield f"![{text}]({up}results/figures/{file})"
+    return f"![{text}]({path})"
+
+
+def swept(folder: Path, key: str, file: str) -> Iterator[str]:
+    """A tracked sweep: its picture, its numbers, and what they say."""
+    (one,) = sweeps(collected(folder, "*"), Question(), [key], [])
+    yield from [image(next(pictures(one)).text, f"../results/figures/{file}"), "", verdict(one), "", *markdown(one), ""]
+    yield from (f"- {sentence}" for sentence in sentences(one))
+
+
+def tuned() -> Iterator[str]:
+    """The tracked tuning, as `compare --tuned` shows it."""
+    out = io.StringIO()
+    print_tuned(read_tuned([TUNED]), "markdown", Console(file=out, width=10_000, color_system=None, markup=False))
+    yield from out.getvalue().rstrip().split("\n")
 
 
 def judged() -> Iterator[str]:
@@ -651,6 +677,10 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
     "findings tutorial": tutorial,
     "findings differences-picture": lambda: picture("seeds", "mlp-seeds.svg", "../"),
     "findings comparisons": comparisons,
+    "sweeps learning-rate": lambda: swept(SWEEPS, "train.optimizer.lr", "sweep-learning-rate.svg"),
+    "sweeps batch-size": lambda: swept(SWEEPS, "data.batch_size", "sweep-batch-size.svg"),
+    "sweeps tuning": lambda: swept(TUNED / "tuning", "train.optimizer.lr", "sweep-tuning.svg"),
+    "sweeps tuned": tuned,
     "findings norms": norm_results,
     "findings norm-comparisons": norm_comparisons,
 }

@@ -192,6 +192,17 @@ def test_a_wider_grid_continues_and_says_that_the_test_images_were_read_twice(bn
     assert read(Path("results/tuned")).widened == ({LR: (0.01, 0.1, 1)},)
 
 
+def test_with_no_final_the_choices_are_shown_and_the_test_images_stay_unread(tune, training):
+    result = tune("--no-final")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines() == [
+        "plain: lr 0.1, 90.10 % on the held-out images",
+        "bn: lr 1, 91.10 % on the held-out images",
+    ]
+    assert {folder for folder, *_ in training.asked} == {"tuning"} and "WARNING: bn: its best lr" in result.stderr
+    assert tune().exit_code == 0 and len(training.asked) == 18 + 6
+
+
 def test_a_wider_grid_is_for_every_arm_and_an_arm_may_join(tune, training):
     tune(configs=("plain.yaml",))
     assert tune(configs=("bn.yaml",)).exit_code == 0  # the same grid, rule and seeds

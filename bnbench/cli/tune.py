@@ -42,6 +42,9 @@ def tune(
         str | None,
         typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as in tcp://host:8786."),
     ] = None,
+    final: Annotated[
+        bool, typer.Option("--final/--no-final", help="Train the winners, or stop after the choice.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs; train nothing, write nothing.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -51,7 +54,8 @@ def tune(
     held-out training images (data.valid) wins; of equal means, the smaller value.
     Only the winners read the test images, once, with the final seeds. The grid
     and the rule are written to DIR/tune.json before the first run. Run the same
-    command again to finish the rest, or with more values to widen the grid.
+    command again to finish the rest, or with more values to widen the grid. With
+    --no-final, look at the choices first, while the test images are unread.
 
     \b
     Examples:
@@ -67,7 +71,7 @@ def tune(
         from bnbench.data import datasets
         from bnbench.launch.execute import Places
         from bnbench.launch.progress import Progress
-        from bnbench.report.tuned import print_tuned
+        from bnbench.report.tuned import chosen, print_tuned
         from bnbench.tuner import dry_tune, load_tuning, parse_grid
         from bnbench.tuner import tune as train_and_choose
 
@@ -90,7 +94,11 @@ def tune(
             typer.echo(console.clean(line))
         console.say(summary)
         return
-    train_and_choose(asked, out, folder, places, partial(Progress, quiet=quiet), console.say)
+    choices = train_and_choose(asked, out, folder, places, partial(Progress, quiet=quiet), console.say, final=final)
+    if not final:
+        for name, choice in choices.items():
+            console.stdout().print(console.clean(chosen(name, choice, values)))
+        return
     tuned = read_tuned([out])
     print_tuned(tuned, "table", console.stdout())
     for note in tuned.notes:

@@ -13,6 +13,7 @@ from bnbench.analysis.tuned import Tuned, TunedArm
 from bnbench.analysis.tuning import Choice, Value
 from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.report.cells import NOTHING, difference_text, mean_text, p_text
+from bnbench.report.cells import number as number_text
 from bnbench.report.tables import Format, print_csv, print_grid, print_json
 from bnbench.runs.tune import Grid, texts
 
@@ -131,6 +132,14 @@ def sentences(tuned: Tuned) -> Iterator[str]:
         if arm.final and arm.final.diverged:
             n = len(arm.final.diverged)
             yield f"{arm.name}: {n} of {n + len(arm.final.complete)} final runs diverged, and no mean includes them."
+
+
+def chosen(name: str, choice: Choice, grid: Grid) -> str:
+    """A line on what an arm chooses."""
+    if choice.value is None or choice.mean is None:
+        return f"{name}: a run diverged at every value, so it has no choice"
+    values = ", ".join(f"{_last(key)} {texts([number])}" for key, number in zip(grid, choice.value, strict=True))
+    return f"{name}: {values}, {number_text(choice.mean)} % on the held-out images"
 
 
 def warnings(choices: Mapping[str, Choice], grid: Grid) -> list[str]:
