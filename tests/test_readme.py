@@ -308,6 +308,16 @@ def test_the_pictures_show_the_arms():
         assert "mlp_bn_batch_stats" in (REPOSITORY / "results" / "figures" / name).read_text()
 
 
+def test_the_pictures_of_the_sweeps_show_the_arms_and_the_values():
+    for name, words in (
+        ("learning-rate", ("none", "batch", "0.03", "30")),
+        ("batch-size", ("none", "layer", "rms", "1024")),
+        ("tuning", ("group", "rms", "0.001")),
+    ):
+        picture = (REPOSITORY / "results" / "figures" / f"sweep-{name}.svg").read_text()
+        assert all(f">{word}<" in picture for word in words), name
+
+
 def test_its_tree_is_the_source():
     tree = re.search(r"^```\n(.*?)^```", README.partition("## The source")[2], flags=re.M | re.S)[1]
     source = REPOSITORY / "bnbench"
