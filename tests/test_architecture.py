@@ -33,7 +33,7 @@ ARROWS = {
     "verify": {"config", "console", "errors", "norms"},
     "check": {"console", "errors", "plugins", "signals"},
     "tuner": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs"},
-    "api": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs"},
+    "api": {*GROUND, "analysis", "config", "data", "launch", "plugins", "report", "runs", "tuner"},
     "cli": {"errors", "signals"},
     "__main__": {"cli"},
     "__init__": {"api", "norms"},
