@@ -99,7 +99,7 @@ def _claim(plan: Plan, name: str, claim: Claim, powered: bool) -> Iterator[str]:
     if powered and not claim.exploratory and claim.kind != "exact":
         yield from _looks(at, claim, len(study.about.seeds))
         step = max(step_of(measure, plan.of_arm(arm)) for arm in claim.arms)
-        for key in ("sd", "sd_from"):
+        for key in ("sd", "sd_from", *(["stable_sd"] if claim.kind == "crossover" else [])):
             if getattr(claim, key) is None:
                 pilot = f"bnbench study {study.name} --pilot 10 measures it"
                 yield f"{at(key)}: is required, because the power of the claim follows from it; {pilot}"

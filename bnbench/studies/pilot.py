@@ -17,7 +17,12 @@ def pilot_of(study: StudyFile, many: int) -> StudyFile:
     if many < FEWEST:
         raise ConfigError(f"--pilot {many}: a spread needs at least {FEWEST} seeds")
     first = max(study.about.seeds) + 1
-    claims = {name: claim.model_copy(update={"looks": []}) for name, claim in study.about.claims.items()}
+    claims = {}
+    for name, claim in study.about.claims.items():
+        claims[name] = claim.model_copy(update={"looks": []})
+        if claim.kind == "crossover":  # its second arm alone, for stable_sd
+            alone = {"looks": [], "arms": claim.arms[1:], "kind": "superior", "exploratory": True}
+            claims[f"{name}, {claim.arms[1]} alone"] = claim.model_copy(update=alone)
     about = study.about.model_copy(update={"seeds": list(range(first, first + many)), "claims": claims, "uses": []})
     return replace(study, about=about)
 

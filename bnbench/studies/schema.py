@@ -221,9 +221,11 @@ class Claim(Strict):
     @model_validator(mode="after")
     def _crossover(self) -> Self:
         crossover = self.kind == "crossover" and not self.exploratory
+        if crossover and self.stable is None:
+            raise key_error("stable", "is required for kind: crossover")
         for key in ("stable", "stable_sd"):
-            if (getattr(self, key) is None) is crossover:
-                raise key_error(key, "is required for kind: crossover" if crossover else "is for kind: crossover only")
+            if getattr(self, key) is not None and not crossover:
+                raise key_error(key, "is for kind: crossover only")
         if self.kind == "crossover" and self.measure.type != "change":
             raise key_error("measure", "of kind: crossover must have type: change")
         return self
