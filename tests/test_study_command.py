@@ -137,3 +137,23 @@ def test_the_report_shows_the_verdicts_and_runs_nothing_of_a_picture(bnbench, mi
     verdicts.write_text(verdicts.read_text().replace("Somebody", "Nobody"))
     refused = bnbench("report", "results")
     assert refused.exit_code == 2 and "sha256: was edited by hand" in refused.stderr
+
+
+def test_a_study_that_shares_runs_evaluates_them_and_trains_nothing(bnbench, mine):
+    assert bnbench("study", "mine", "-q").exit_code == 0
+    before = {path: path.read_bytes() for path in mine.glob("runs/*/*/run.json")}
+    claims = """claims:
+  by_four:
+    says: Four images at a time are enough.
+    measure: {type: evaluation, evaluation: batch=4, minus: running}
+    arms: [batch]
+    kind: equivalent
+    exploratory: true
+"""
+    other = STUDY[: STUDY.index("claims:")].replace("minutes: 1", "minutes: 1\nshares: mine") + claims
+    other = other.replace("{norm: {type: batch}}", "{norm: {type: batch}, evaluations: [running, {batch: 4}]}")
+    (mine.parents[2] / "configs/studies/other.yaml").write_text(other)
+    done = bnbench("study", "other", "-q")
+    assert done.exit_code == 0 and "n 3" in done.stdout, done.stderr
+    assert {path: path.read_bytes() for path in before} == before and not (mine.parent / "other/runs").exists()
+    assert len(list(mine.glob("runs/*/*/evaluations.csv"))) == 6
