@@ -453,7 +453,7 @@ def test_what_is_written_is_said(bnbench, results, tmp_path):
         (["r", "-o", "r"], 2, "--output r: is a folder; name a file, as in r/report.html"),
         (["r", "-o", "none/page.html"], 2, "--output none/page.html: there is no folder none; make it first"),
         (["r", "--figures", "file"], 2, "--figures file: is a file; name a folder"),
-        (["nowhere"], 3, "no finished run to compare"),
+        (["nowhere"], 3, "nowhere: no such folder; run something first"),
         (["r", "--at", "9"], 2, "--at 9 is beyond its last epoch"),
         (["r", "--at", "0"], 2, "--at 0: must be final, best or an epoch"),
         (["r", "--baseline", "plian"], 2, "did you mean plain?"),
