@@ -144,7 +144,7 @@ def run(
     from bnbench.launch.train import train
 
     folder = data_folder(None if data_dir is None else Path(data_dir))
-    with Progress(quiet=quiet) as progress:
+    with Progress(quiet=quiet, notices=True) as progress:
         places = Places(jobs, cluster, fail_fast, engine, stack)
         runs, problems = train(configs, Path(out), folder, places, progress, force=force)
     if problems:

@@ -46,3 +46,7 @@ def stderr() -> Console:
 def say(message: str) -> None:
     """Print a message on stderr."""
     stderr().print(clean(message))
+
+
+def nothing(_: str) -> None:
+    """In place of `say`: print nothing."""

@@ -19,6 +19,7 @@ from bnbench.errors import ConfigError
 from bnbench.launch import execute as executor
 from bnbench.launch.plan import Planned
 from bnbench.launch.run_one import Outcome
+from bnbench.launch.session import Session
 from bnbench.runs import kept
 from bnbench.runs.format import read_run
 from bnbench.runs.lock import Held, held_by, hold
@@ -116,7 +117,7 @@ def test_show_asks_for_one_arm_of_a_grid(bnbench, tiny):
 
 
 def test_a_grid_is_run_and_compared(bnbench, tiny, tmp_path):
-    result = bnbench("run", with_grid(tiny, "{train.optimizer.lr: [0.05, 0.1]}"), "--seeds", "0..1", "--quiet")
+    result = bnbench("run", with_grid(tiny, "{train.optimizer.lr: [0.05, 0.1]}"), "--seeds", "0..1")
     assert result.exit_code == 0 and result.stdout.count("valid accuracy") == 4
     assert "grid" not in (tmp_path / "results/tiny,train.optimizer.lr=0.05/seed-1/config.yaml").read_text()
     assert bnbench("compare", "results", "--format", "csv").stdout.count("\n") == 3
@@ -456,7 +457,7 @@ def test_events_after_an_outcome_are_ignored(tiny, data_folder):
     """On a cluster, events and outcomes arrive through two channels."""
     said = []
     progress = type("Said", (), {name: lambda *a: said.append(a[1:]) for name in ("begin", "event", "end")})()
-    session = executor._Session(progress, saves_epochs=True)
+    session = Session(progress, saves_epochs=True)
     config = load_config(tiny)
     session.begin([Planned(config, Path("x"), None)])
     session.event(0, Started(1))

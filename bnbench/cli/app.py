@@ -104,7 +104,7 @@ DataDir = Annotated[
         show_default="your cache folder",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only warnings and results.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only results and errors.")]
 
 
 def _version(value: bool) -> None:

@@ -1,17 +1,22 @@
 """`bnbench run`."""
 
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bnbench.cli.app import DataDir, Quiet, app
+from bnbench.cli.app import DataDir, app
 from bnbench.cli.slips import refuse_seeds_apart
-from bnbench.errors import RunError
+from bnbench.errors import BnbenchError, RunError
 from bnbench.signals import stop_at_once
 
 if TYPE_CHECKING:
     from bnbench.config.experiment import Config
+    from bnbench.runs.format import Run
+
+MANY = 10  # runs; for more, a terminal gets a line for each arm
 
 
 @app.command(short_help="Train every seed of every config.")
@@ -70,7 +75,11 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Delete existing runs, and train them again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs; train nothing, write nothing.")] = False,
-    quiet: Quiet = False,
+    form: Annotated[
+        Literal["text", "json"],
+        typer.Option("--format", metavar="FORMAT", help="text, or json: a line of JSON for each run as it ends."),
+    ] = "text",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Train every seed of each CONFIG (YAML files) into results/NAME/seed-N.
 
@@ -85,7 +94,7 @@ def run(
       bnbench run my.yaml --norms my_norm.py
     """
     with stop_at_once():
-        from bnbench.console import clean, say
+        from bnbench.console import clean, nothing, say
         from bnbench.plugins.configs import load_configs
 
     refuse_seeds_apart(seeds, configs)
@@ -96,39 +105,83 @@ def run(
     if norms is not None:
         with stop_at_once():
             import bnbench.norms  # noqa: F401  # the file needs torch
-    loaded = load_configs(configs, overrides, norms=norms, name=name, seeds=seeds, smoke=smoke, say=say)
+    loaded = load_configs(
+        configs, overrides, norms=norms, name=name, seeds=seeds, smoke=smoke, say=nothing if quiet else say
+    )
 
     with stop_at_once():
         from bnbench.data import datasets
         from bnbench.launch.advice import compare_command, swept_key
-        from bnbench.launch.dry import dry
+        from bnbench.launch.dry import dry, dry_as_json, dry_runs
         from bnbench.launch.execute import Places
-        from bnbench.launch.progress import Progress, result_line
+        from bnbench.launch.progress import Progress
+        from bnbench.launch.results import arm_line, result_line, run_as_json, summary_as_json
+        from bnbench.launch.run_one import Outcome
         from bnbench.launch.train import train
 
     folder = datasets.data_dir(data_dir)
     places = Places(jobs, cluster, fail_fast, engine, stack)
     if dry_run:
-        lines, summary = dry(loaded, out, folder, force=force, places=places)
+        if form == "json":
+            planned, summary = dry_runs(loaded, out, folder, force=force, places=places)
+            lines = dry_as_json(planned)
+        else:
+            lines, summary = dry(loaded, out, folder, force=force, places=places)
         for line in lines:
             typer.echo(clean(line))
-        say(summary)
+        if not quiet:
+            say(summary)
         return
     asked = min(len(config.seeds) for config in loaded)
     if not quiet and asked > 1 and len(loaded) > 1 and out.is_dir():
         _say_what_seeds_can_show(loaded, out, asked)
-    with Progress(quiet=quiet) as progress:
-        runs, problems = train(loaded, out, folder, places, progress, force=force)
-    for finished, trained in runs:
-        note = "" if trained else " (already complete, not trained; --force trains it again)"
-        typer.echo(clean(result_line(finished) + note).replace("\n", "\\n"))
+    ended: list[Outcome] = []
+
+    def tell(outcome: Outcome) -> None:
+        ended.append(outcome)
+        typer.echo(run_as_json(outcome))
+
+    def summarize(error: BnbenchError | None, compare: str | None = None) -> None:
+        if form == "json":
+            typer.echo(summary_as_json(sum(len(config.seeds) for config in loaded), ended, error, compare))
+
+    try:
+        with Progress(quiet=quiet) as progress:
+            listen = tell if form == "json" else None
+            runs, problems = train(loaded, out, folder, places, progress, force=force, ended=listen)
+    except BnbenchError as error:
+        summarize(error)
+        raise
+    if form == "text" and not quiet:
+        for line in _lines(runs, arm_line, result_line):
+            typer.echo(clean(line).replace("\n", "\\n"))
     if problems:
-        raise RunError("\n".join(problems))
+        failed = RunError("\n".join(problems))
+        summarize(failed)
+        raise failed
+    command = compare_command(out, [finished.path.parent.name for finished, _ in runs])
+    summarize(None, command)
     if not quiet:
-        command = compare_command(out, [finished.path.parent.name for finished, _ in runs])
         say(f"Compare: {command}")
         if key := swept_key(loaded):
             say(f"As a sweep: {command} --by {key}")
+
+
+def _lines(
+    runs: "list[tuple[Run, bool]]", arm_line: "Callable[[list[Run]], str]", result_line: "Callable[[Run], str]"
+) -> "Iterator[str]":
+    """A line for each run; in a terminal, a line for each arm where there are many runs."""
+    if len(runs) <= MANY or not sys.stdout.isatty():
+        for run, trained in runs:
+            note = "" if trained else " (already complete, not trained; --force trains it again)"
+            yield result_line(run) + note
+        return
+    arms: dict[str, list[Run]] = {}
+    for run, _ in runs:
+        arms.setdefault(run.name, []).append(run)
+    yield from map(arm_line, arms.values())
+    if there := sum(not trained for _, trained in runs):
+        yield f"{there} of {len(runs)} runs were already complete and not trained; --force trains them again"
 
 
 def _say_what_seeds_can_show(configs: "list[Config]", out: Path, asked: int) -> None:

@@ -58,3 +58,36 @@ def settings_in_words(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def is_shortened(name: str) -> bool:
     """Whether a name has the number of its keys instead of the keys."""
     return _SHORTENED.search(name) is not None
+
+
+def what_varies(names: Sequence[str]) -> dict[str, str]:
+    """A short label for each arm of a command, with only what varies between them; for a live display.
+
+    A single arm keeps its name, and so do all where two labels would be alike.
+
+    >>> list(what_varies(["mlp_none,train.optimizer.lr=0.1", "mlp_batch,train.optimizer.lr=1"]).values())
+    ['none lr=0.1', 'batch lr=1']
+    """
+    arms = {name: name.split(",") for name in names}
+    if len(arms) < 2:
+        return {name: name for name in arms}
+    bases = _without_common_start(list(dict.fromkeys(base for base, *_ in arms.values())))
+    common = set.intersection(*(set(settings) for _, *settings in arms.values()))
+    keys = {setting.partition("=")[0] for _, *settings in arms.values() for setting in settings if "=" in setting}
+    ends = [key.rpartition(".")[2] for key in keys]
+    short = {key: end if ends.count(end := key.rpartition(".")[2]) == 1 else key for key in keys}
+    labels = {}
+    for name, (base, *settings) in arms.items():
+        varied = [setting.partition("=") for setting in settings if setting not in common]
+        words = [f"{short.get(key, key)}{sign}{value}" for key, sign, value in varied]
+        labels[name] = " ".join([bases[base], *words] if len(bases) > 1 or not words else words)
+    return labels if len(set(labels.values())) == len(labels) else {name: name for name in arms}
+
+
+def _without_common_start(bases: Sequence[str]) -> dict[str, str]:
+    """mlp_none, mlp_batch → none, batch: without the words that all share at the start; none becomes empty."""
+    words = [base.split("_") for base in bases]
+    shared = 0
+    while len(bases) > 1 and all(len(of) > shared + 1 for of in words) and len({of[shared] for of in words}) == 1:
+        shared += 1
+    return {base: "_".join(of[shared:]) for base, of in zip(bases, words, strict=True)}

@@ -2,37 +2,31 @@
 
 import os
 import platform
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnbench.config.experiment import Config
-from bnbench.errors import Interrupted, RunError
+from bnbench.errors import RunError
 from bnbench.files import check_writable
 from bnbench.launch.devices import resolve_device
 from bnbench.launch.engines import EngineName, refuse_engine, units
 from bnbench.launch.memory import refuse_too_large
 from bnbench.launch.plan import (
     Planned,
-    label,
     moved,
     plan,
     warnings,
     with_shorter,
 )
 from bnbench.launch.progress import Progress
-from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt, tidy
-from bnbench.runs.evaluations import is_done
-from bnbench.runs.format import FINISHED, EpochRow
-from bnbench.runs.lock import held_by, hold
-from bnbench.runs.write import existing_status, mark_interrupted
-from bnbench.signals import Stop, signal_name, signals_raise, stop_at_once
-from bnbench.training.events import Event, Started
+from bnbench.launch.run_one import Job, Outcome, ReportRun, Results, attempt
+from bnbench.launch.session import Ended, Session
+from bnbench.signals import Stop, signals_raise, stop_at_once
 
 if TYPE_CHECKING:  # no torch before a run is trained
     from bnbench.launch.prepare import Prepared
@@ -63,29 +57,31 @@ def execute(
     places: Places,
     progress: Progress,
     place: Place | None = None,
+    ended: Ended | None = None,
 ) -> list[Outcome]:
     """Run every seed of every config below `out`. A run that fails does not stop the others.
 
     Return the outcomes in the order of the command. With `fail_fast`, runs that have not ended at the first
     failure have no outcome. `force` replaces the runs in the folders. `place`, if given, trains the runs
-    instead of `places`.
+    instead of `places`. `ended` is told each outcome as it comes; one that another command holds, at the end.
 
     Raises ConfigError, DataError or RunError where no run can start, Interrupted on Ctrl-C, SIGTERM or SIGHUP,
     and OSError where progress can no longer be shown.
     """
     place = place or partial(_train, places)
-    session = _Session(progress, saves_epochs=places.cluster is None)
+    session = Session(progress, saves_epochs=places.cluster is None, ended=ended)
     with signals_raise():
         try:
             configs = for_this_machine(configs, places)
-            runs = _all_finished(configs, out, force=force)
+            runs = _planned(configs, out, force=force)
             prepared: list[Prepared] = []
-            if runs is None:
+            if runs is None or not all(run.finished for run in runs):
                 check_writable(out)
+                progress.starting(*_to_start(configs, runs, out, places, force=force))
                 with stop_at_once():
                     from bnbench.launch.prepare import prepare
 
-                prepared = prepare(configs, data_folder, progress.say, progress.download)
+                prepared = prepare(configs, data_folder, progress.say, progress.download, progress.warn)
                 configs = [ready.config for ready in prepared]
                 runs = plan(configs, out, force=force)
                 sentences = moved(configs, runs)
@@ -116,6 +112,7 @@ def execute(
             session.close()
             raise session.interrupted(stop.signum, force) from None
     outcomes = session.close()
+    session.tell_the_rest()
     if session.unheard is not None:
         raise session.unheard
     return outcomes
@@ -131,15 +128,31 @@ def for_this_machine(configs: Sequence[Config], places: Places) -> list[Config]:
     return list(configs)
 
 
-def _all_finished(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned] | None:
-    """The runs, if all are finished, else None. If they are, the command needs neither the data nor torch."""
-    if force:
-        return None
+def _planned(configs: Sequence[Config], out: Path, *, force: bool) -> list[Planned] | None:
+    """The runs, or None. If all are finished, the command needs neither the data nor torch."""
     try:
-        runs = plan(configs, out, force=False)
+        return plan(configs, out, force=force)
     except (RunError, OSError):  # the run there may be of the fallback dataset, so `prepare` must decide first
         return None
-    return runs if all(run.finished for run in runs) else None
+
+
+def _to_start(
+    configs: Sequence[Config], runs: list[Planned] | None, out: Path, places: Places, *, force: bool
+) -> tuple[int, int]:
+    """The number of runs to train and of processes that train them, as far as `plan` knows it without the data."""
+    left = [config for one in configs for config in one.one_per_seed()]
+    if runs is not None:
+        left = [run.config for run in runs if not run.finished]
+    processes, work = _divided(places, [Job(number, config, out, force, "") for number, config in enumerate(left)])
+    return len(left), 1 if places.cluster is not None else min(processes, len(work))
+
+
+def _divided(places: Places, jobs: Sequence[Job]) -> tuple[int, list[list[Job]]]:
+    """The number of processes, and the runs, with those of a stack together."""
+    processes = min(places.jobs or default_jobs([job.config for job in jobs]), len(jobs))
+    # In a stack, a failure is seen when all of its runs have ended; --fail-fast asks for it at once.
+    engine = "eager" if places.fail_fast and places.engine == "auto" else places.engine
+    return processes, units(jobs, processes, engine, places.stack)
 
 
 def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], report: ReportRun) -> Results:
@@ -151,10 +164,7 @@ def _train(places: Places, jobs: Sequence[Job], prepared: Sequence["Prepared"], 
     from bnbench.launch.prepare import loader
 
     load = loader(prepared)
-    processes = min(places.jobs or default_jobs([job.config for job in jobs]), len(jobs))
-    # In a stack, a failure is seen when all of its runs have ended; --fail-fast asks for it at once.
-    engine = "eager" if places.fail_fast and places.engine == "auto" else places.engine
-    work = units(jobs, processes, engine, places.stack)
+    processes, work = _divided(places, jobs)
     if processes == 1:
         return _here(work, load, report)
     from bnbench.launch.processes import in_workers
@@ -174,97 +184,3 @@ def _here(work: Sequence[Sequence[Job]], load: Callable[[Config], "Loaded"], rep
     """Train the runs in this process, one after another, or those of a stack together."""
     for jobs in work:
         yield from attempt(jobs, load(jobs[0].config), report)
-
-
-class _Session:
-    """The state of every run during a command. It is also shown as progress."""
-
-    def __init__(self, progress: Progress, *, saves_epochs: bool) -> None:
-        """`saves_epochs`: whether runs write a checkpoint after every epoch, not only their final results."""
-        self._saves_epochs = saves_epochs
-        self.runs: list[Planned] = []
-        self.outcomes: dict[int, Outcome] = {}
-        self._under_way: dict[int, int] = {}  # the finished epochs of each run in training, by its number
-        self._progress = progress
-        self.unheard: OSError | None = None  # why progress can no longer be shown
-        self._lock = threading.Lock()  # events and outcomes come from different threads
-
-    def begin(self, runs: list[Planned]) -> None:
-        """Set the runs of the command. Finished ones get their outcome at once."""
-        self.runs = runs
-        for number, run in enumerate(runs):
-            if run.finished:
-                tidy(run.folder, run.config)
-                self.outcomes[number] = Outcome(run.config, run.folder, str(run.status), trained=False)
-        self._progress.begin([(run.label, run.config.train.epochs) for run in runs], set(self.outcomes))
-
-    def event(self, number: int, event: Event) -> None:
-        """Record and show an event of a run."""
-        with self._lock:
-            if number in self.outcomes and self.outcomes[number].status != "held":
-                return  # a worker's last events may come after its outcome
-            if isinstance(event, Started):
-                self._under_way[number] = event.epochs
-            elif isinstance(event, EpochRow):
-                self._under_way[number] = event.epoch
-            self._show(self._progress.event, number, event)
-
-    def _show(self, show: Callable[..., None], *what: object) -> None:
-        """Show progress. If stderr is a full disk or a closed pipe, record the error: no run fails because of it."""
-        try:
-            show(*what)
-        except OSError as error:
-            self.unheard = self.unheard or error
-
-    def end(self, number: int, outcome: Outcome) -> None:
-        """Record and show the outcome of a run."""
-        with self._lock:
-            self._under_way.pop(number, None)
-            self.outcomes[number] = replace(outcome, config=self.runs[number].config)  # not a worker's copy
-            self._show(self._progress.end, number, outcome.status, outcome.reason)
-
-    def left_by_others(self, jobs: Sequence[Job]) -> list[Job]:
-        """The runs that another process held earlier, that nobody holds now, and that are not finished.
-
-        The outcomes of those that are finished or cannot be read by now are updated.
-        """
-        left = []
-        for job in jobs:
-            outcome = self.outcomes[job.number]
-            if outcome.status != "held" or held_by(job.folder) is not None:
-                continue
-            try:
-                there = existing_status(job.folder, job.config)
-            except RunError as error:
-                self.outcomes[job.number] = replace(outcome, status="failed", reason=str(error))
-                continue
-            if is_done(job.folder, job.config, there):
-                self.outcomes[job.number] = replace(outcome, status=str(there), reason=None)
-            else:
-                left.append(replace(job, force=False))
-        return left
-
-    def close(self) -> list[Outcome]:
-        """Mark the runs stopped in training as interrupted; return all outcomes, in the order of the command."""
-        for number in self._under_way:
-            folder = self.runs[number].folder
-            # An error here, as on a full disk, must not hide why the command stopped. Another command may hold the run.
-            with suppress(RunError), hold(folder, "another command, for a moment"):
-                mark_interrupted(folder)
-        return [self.outcomes[number] for number in sorted(self.outcomes)]
-
-    def interrupted(self, signum: int, force: bool) -> Interrupted:
-        """The error for a command that a signal stopped: how far it came, and how to finish the rest."""
-        complete = sum(outcome.status in FINISHED for outcome in self.outcomes.values())
-        saved = [
-            f"{label(self.runs[number].config)} after epoch {epochs} of {self.runs[number].config.train.epochs}"
-            for number, epochs in sorted(self._under_way.items())
-            if epochs and self._saves_epochs
-        ]
-        return Interrupted(
-            f"stopped by {signal_name(signum)}. {complete} of {len(self.runs)} runs are complete"
-            + (f"; saved: {', '.join(saved)}" if saved else "")
-            + f". Run the same command {'without --force' if force else 'again'} to finish the rest"
-            + ("" if self._saves_epochs else "; runs that the cluster had not finished start over"),
-            exit_code=128 + signum,
-        )

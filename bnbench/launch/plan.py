@@ -148,18 +148,37 @@ def _names(names: Sequence[str]) -> str:
     return names[0] + (f" and {more:,} other arm{'s' if more > 1 else ''}" if more else "")
 
 
+ACTIONS = ("skip", "held", "evaluate", "resume", "continue", "start")
+
+
+def action(run: Planned) -> tuple[str, int]:
+    """What a command would do with this run, one of ACTIONS; and the number of epochs that are done."""
+    if run.finished:
+        return "skip", run.config.train.epochs
+    if held_by(run.folder) is not None:
+        return "held", 0
+    if run.lacks:
+        return "evaluate", 0 if run.trains_again else run.config.train.epochs
+    if run.status is not None and (done := epochs_kept(run.folder, run.config)):
+        return "resume", done
+    if run.shorter is not None and run.continues:
+        return "continue", run.shorter.epochs
+    return "start", 0
+
+
 def in_words(run: Planned) -> str:
     """A line of `--dry-run`: what a command would do with this run."""
-    epochs = run.config.train.epochs
-    if run.finished:
-        return f"{run.label}: already {run.status}"
-    if (holder := held_by(run.folder)) is not None:
-        return f"{run.label}: is being trained by {holder}"
-    if run.lacks:
-        again = f"trains {epochs} epoch{'s' if epochs > 1 else ''} again " if run.trains_again else ""
-        return f"{run.label}: {run.status}, {again}to evaluate by {', '.join(run.lacks)}"
-    if run.status is not None and (done := epochs_kept(run.folder, run.config)):
-        return f"{run.label}: resumes after epoch {done} of {epochs}"
-    if run.shorter is not None and run.continues:
-        return f"{run.label}: continues {run.shorter.path} after epoch {run.shorter.epochs} of {epochs}"
-    return f"{run.label}: trains {epochs} epoch{'s' if epochs > 1 else ''}"
+    epochs, (what, done) = run.config.train.epochs, action(run)
+    trains = f"trains {epochs} epoch{'s' if epochs > 1 else ''}"
+    words = {
+        "skip": f"already {run.status}",
+        "held": f"is being trained by {held_by(run.folder)}",
+        "resume": f"resumes after epoch {done} of {epochs}",
+        "continue": f"continues {run.shorter and run.shorter.path} after epoch {done} of {epochs}",
+        "start": trains,
+    }
+    if what == "evaluate":
+        return (
+            f"{run.label}: {run.status}, {f'{trains} again ' * run.trains_again}to evaluate by {', '.join(run.lacks)}"
+        )
+    return f"{run.label}: {words[what]}"

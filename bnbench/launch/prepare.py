@@ -29,10 +29,12 @@ class Prepared:
     sha256: str
 
 
-def prepare(configs: Sequence[Config], data_folder: Path, say: Say, show: Show = show_nothing) -> list[Prepared]:
-    """Each config with its dataset. If mnist cannot be loaded, mnist5k replaces it, and `say` gets a warning.
+def prepare(
+    configs: Sequence[Config], data_folder: Path, say: Say, show: Show = show_nothing, warn: Say | None = None
+) -> list[Prepared]:
+    """Each config with its dataset. If mnist cannot be loaded, mnist5k replaces it, and `warn` gets a warning.
 
-    `show` shows a download.
+    `say` gets other messages, and the warning where there is no `warn`. `show` shows a download.
 
     Raises DataError where a dataset is damaged, DataMissing where it cannot be loaded and has no fallback, and
     ConfigError where a config does not fit the fallback.
@@ -55,7 +57,7 @@ def prepare(configs: Sequence[Config], data_folder: Path, say: Say, show: Show =
                 raise DataMissing(f"{found}. {CI_ASKS}")
             config = on_mnist5k(config)
             fewer = f" {config.data.valid:,} of the training images are held out." if config.data.valid else ""
-            say(
+            (warn or say)(
                 f"WARNING: {found}.\nWARNING: training on mnist5k instead, 4,000 + 1,000 images of MNIST:"
                 f" its numbers are not MNIST's.{fewer} The runs are recorded as {config.name};"
                 " To stop instead, use --no-fallback."

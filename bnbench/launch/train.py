@@ -9,18 +9,27 @@ from bnbench.errors import ResultsError
 from bnbench.launch.execute import Places, execute
 from bnbench.launch.progress import Progress
 from bnbench.launch.run_one import Outcome
+from bnbench.launch.session import Ended
 from bnbench.runs.format import FINISHED, Run, read_run
 
 
 def train(
-    configs: Sequence[Config], out: Path, data_folder: Path, places: Places, progress: Progress, *, force: bool
+    configs: Sequence[Config],
+    out: Path,
+    data_folder: Path,
+    places: Places,
+    progress: Progress,
+    *,
+    force: bool,
+    ended: Ended | None = None,
 ) -> tuple[list[tuple[Run, bool]], list[str]]:
     """Train runs; return the finished ones and a report on the missing ones.
 
     Each finished run comes with whether this call trained it. The report is a list of lines, empty if nothing
-    is missing. `bnbench run` and the API share this function. Raises the errors of `execute`.
+    is missing. `bnbench run` and the API share this function. `ended` is told each outcome as it comes. Raises the
+    errors of `execute`.
     """
-    outcomes = execute(configs, out, data_folder, force=force, places=places, progress=progress)
+    outcomes = execute(configs, out, data_folder, force=force, places=places, progress=progress, ended=ended)
     runs = []
     for number, outcome in enumerate(outcomes):
         if outcome.status in ("failed", "held"):
