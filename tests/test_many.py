@@ -275,7 +275,8 @@ def test_workers_end_when_their_parent_is_killed_and_the_same_command_resumes(ti
         until_none(alive, workers)
     until_none(held_by, [tmp_path / f"r/long/seed-{seed}" for seed in (0, 1)])  # a zombie's threads may end later
     with command(tiny, tmp_path, data_folder, "--seeds", "0..1", "--jobs", "2") as process:
-        assert "resumes after epoch" in next(iter(process.stderr))
+        lines = iter(process.stderr)
+        assert next(lines) == "starting 2 workers\n" and "resumes after epoch" in next(lines)
         process.kill()
 
 
