@@ -567,7 +567,8 @@ def sample() -> Iterator[str]:
     (whole,) = tables(REFERENCE, "mlp*", Question())
     chosen = {name: available(whole)[name] for name in ("seeds", "value", "difference", "p")}
     out = io.StringIO()
-    print_tables([(whole, {"arm": ARM, **chosen}, whole)], [], "table", Console(file=out, width=92, color_system=None))
+    console = Console(file=out, width=92, color_system=None)
+    print_tables([(whole, {"arm": ARM, **chosen}, whole)], [], "table", console, every_column=True)
     yield from ["```console", "$ bnbench compare results/reference/mlp* --columns seeds,value,difference,p"]
     for line in out.getvalue().split("\n"):
         if not line.strip():

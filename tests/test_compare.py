@@ -115,7 +115,12 @@ def test_nothing_is_cut_at_any_width(bnbench, results, width, monkeypatch):
 
     monkeypatch.setattr(console, "stdout", lambda: Console(width=width, markup=False, highlight=False))
     out = bnbench("compare", results).stdout
-    assert "95.00 [82.29, 100.00]*" in out and "79,510" in out and "…" not in out
+    assert "95.00 [82.29, 100.00]*" in out and max(map(len, out.split("\n"))) <= width
+    assert ("79,510" in out) is (width >= 80)
+    left_out = "for want of room: seeds, best, seconds, parameters. To choose: --columns seeds,best,…"
+    assert (left_out in " ".join(out.split())) is (width == 40)
+    out = bnbench("compare", results, "--columns", "value,best,seconds,parameters").stdout
+    assert "95.00 [82.29, 100.00]*" in out and "79,510" in out and "…" not in out and "want of room" not in out
     assert max(map(len, out.split("\n"))) <= width
 
 
@@ -127,15 +132,15 @@ def test_per_epoch_puts_the_arms_side_by_side(bnbench, results):
     assert float(rows[4]["train_loss"]) == pytest.approx(1 / 3) and float(rows[4]["seconds"]) == 6.0
     assert rows[1]["valid_accuracy_sd"] == ""
     lines = bnbench("compare", results, "--per-epoch").stdout.split("\n")
-    assert lines[1].split() == ["a", "b"]  # an arm a column
-    assert lines[2].split()[0] == "epoch" and lines[2].count("train loss, %  valid loss, %") == 2
-    assert lines[4].split() == [
+    assert lines[1].split() == ["a", "b"]
+    assert lines[2].split() == ["train", "train", "valid", "valid"] * 2
+    assert lines[3].split() == ["epoch", *["loss", "%", "loss", "%", "±"] * 2]  # one number a column
+    assert lines[5].split() == [
         "1",
         "1.0000",
         "89.50",
         "2.0000",
         "90.50",
-        "±",
         "6.35",
         "1.0000",
         "79.00",

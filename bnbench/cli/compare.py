@@ -13,7 +13,7 @@ from bnbench.signals import stop_at_once
 
 if TYPE_CHECKING:
     from bnbench.analysis.compare import Question
-    from bnbench.report.sweep import Format
+    from bnbench.report.formats import Format
 
 TITLE = "bnbench compare"  # of annotations
 
@@ -103,8 +103,7 @@ def compare(
         _tuned(paths, baseline, form, [*given, *(option for option, value in unfit.items() if value)])
         return
     if by:
-        unfit = {"--baseline": baseline is not None, "--format latex": form == "latex"}
-        _sweep(paths, question, by, form, [*given, *(option for option, value in unfit.items() if value)])
+        _sweep(paths, question, by, form, [*given, *(["--baseline"] if baseline is not None else [])])
         return
     gates = [parse_gate(text) for text in fail_if or []]
     runs = collect(paths)
@@ -125,7 +124,7 @@ def compare(
     if per_epoch:
         tables.print_epochs(runs, notes, form, console.stdout())
     else:
-        tables.print_tables(shown, notes, form, console.stdout(), explain=explain)
+        tables.print_tables(shown, notes, form, console.stdout(), explain=explain, every_column=names is not None)
     for note in notes:
         console.say(str(note))
     unjudged = [str(note) for note in notes if note.kind is Kind.GATE]

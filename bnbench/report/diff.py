@@ -20,7 +20,7 @@ from bnbench.analysis.statistics import ALPHA, Difference, Mean
 from bnbench.console import JSON_SCHEMA_VERSION, inert
 from bnbench.errors import ConfigError
 from bnbench.report.cells import difference_text, mean_text
-from bnbench.report.tables import NARROW, print_paragraphs
+from bnbench.report.formats.text import NARROW, print_paragraphs
 from bnbench.runs.format import METRICS, Run
 from bnbench.runs.notes import Note
 

@@ -1,8 +1,8 @@
-"""A sweep as text: a table with block bars for the terminal, sentences, and records for CSV, JSON and markdown."""
+"""A sweep as a view: a table with bars for the terminal, a plain one for markdown and LaTeX, sentences, records."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
@@ -10,13 +10,12 @@ from bnbench.analysis.statistics import LEVEL
 from bnbench.analysis.sweep import Line, Point, Sweep
 from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.report.cells import NOTHING, mean_text, number
+from bnbench.report.formats import Format, show
+from bnbench.report.formats.text import WIDEST, wrapped
+from bnbench.report.formats.view import Block, Cells, View
 from bnbench.report.sweep_words import MARKS, diverged_text, measured, sentences, verdict
-from bnbench.report.tables import print_csv, print_json
 from bnbench.runs.notes import Note
 
-Format = Literal["table", "markdown", "csv", "json", "latex"]
-
-WIDEST = 100  # columns, also where the output is a file
 BAR, SHORTEST_BAR = 20, 10  # characters of a bar
 GAP = "   "  # between arms
 EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -27,45 +26,33 @@ LEGEND = (
 
 
 def print_sweeps(sweeps: Sequence[Sweep], notes: Sequence[Note], form: Format, console: Console) -> None:
-    """Print each sweep. `form` is not latex."""
-    if form == "json":
-        value = [
+    """Print each sweep."""
+
+    def value() -> Any:
+        found = [
             {**vars(one.group), **_question(one), "arms": [_line_record(line, one) for line in one.lines]}
             for one in sweeps
         ]
-        print_json(
-            {"schema_version": JSON_SCHEMA_VERSION, "sweeps": value, "notes": [*map(str, notes)]},
-            console,
-        )
-        return
-    if form == "csv":
-        print_csv([record for one in sweeps for record in records(one)], console)
-        return
-    for one in sweeps:
-        title = f"{one.group.title()}: {measured(one)}"
-        if form == "markdown":
-            said = [f"- {sentence}" for sentence in (verdict(one), *sentences(one)) if sentence]
-            lines = [f"**{title}**", "", *markdown(one), "", *said]
-            console.print("\n".join(lines) + "\n", soft_wrap=True)
-            continue
-        width = min(console.width, WIDEST)
-        for line in _wrapped(title, width):
-            console.print(line, style="bold")
-        for line in _wrapped(verdict(one), width):
-            console.print(line)
-        console.print()
-        for line in _table(one, width) if len(one.axes) == 1 else _grids(one, width):
-            console.print(line, soft_wrap=True)
-        for sentence in [*sentences(one), *([] if one.question.is_loss else LEGEND)]:
-            for line in _wrapped(sentence, width):
-                console.print(line)
-        console.print()
+        return {"schema_version": JSON_SCHEMA_VERSION, "sweeps": found, "notes": [*map(str, notes)]}
+
+    view = View(value, lambda: [record for one in sweeps for record in records(one)], lambda: map(_block, sweeps))
+    show(view, form, console)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width`, but a number keeps its ± and its unit."""
-    kept = text.replace(" ± ", "\u00a0±\u00a0").replace(" %", "\u00a0%")
-    return [line.replace("\u00a0", " ") for line in wrap(kept, width, break_on_hyphens=False)]
+def _block(one: Sweep) -> Block:
+    headings, cells = _plain(one)
+    said = [sentence for sentence in (verdict(one), *sentences(one)) if sentence]
+    title = f"{one.group.title()}: {measured(one)}"
+    return Block(title, headings, cells, said, drawn=lambda width: list(_drawn(one, min(width, WIDEST))))
+
+
+def _drawn(one: Sweep, width: int) -> Iterator[str]:
+    """The lines for a terminal: the verdict, the bars or the grids, what limits them."""
+    yield from wrapped(verdict(one), width)
+    yield ""
+    yield from _table(one, width) if len(one.axes) == 1 else _grids(one, width)
+    for sentence in [*sentences(one), *([] if one.question.is_loss else LEGEND)]:
+        yield from wrapped(sentence, width)
 
 
 # One key: a row for each value, and a column for each arm.
@@ -162,10 +149,9 @@ def _grid_cell(point: Point | None, one: Sweep) -> str:
 # Records.
 
 
-def markdown(one: Sweep) -> list[str]:
+def _plain(one: Sweep) -> tuple[list[str], Cells]:
     """A table with a row for each value (of two keys: each pair of values) and a column for each arm."""
-    heads = [*(axis.key for axis in one.axes), *(line.name for line in one.lines)]
-    out = ["| " + " | ".join(heads) + " |", "|" + " ---: |" * len(heads)]
+    out = []
     for place in one.places:
         values = [axis.text(number) for axis, number in zip(one.axes, place, strict=True)]
         cells = []
@@ -174,8 +160,8 @@ def markdown(one: Sweep) -> list[str]:
             text = mean_text(point.mean if point else None, loss=one.question.is_loss)
             marks = [MARKS[point.usable].strip(), diverged_text(point)] if point else []
             cells.append(" ".join([text, *filter(None, marks)]))
-        out.append("| " + " | ".join([*values, *cells]) + " |")
-    return out
+        out.append([*values, *cells])
+    return [*(axis.key for axis in one.axes), *(line.name for line in one.lines)], out
 
 
 def records(one: Sweep) -> list[dict[str, Any]]:

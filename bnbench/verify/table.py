@@ -22,6 +22,7 @@ def print_table(rows: Sequence[Row], examples: Sequence[Example], console: Conso
     """A block for each norm, then the worked examples."""
     names, labels = (max((len(getattr(row, part)) for row in rows), default=0) for part in ("norm", "check"))
     wide = console.width >= names + labels + 41  # the columns that the whole table needs
+    complete = console.width >= labels + 40  # without the column of norms: each norm is a title
     order = list(dict.fromkeys(row.check for row in rows))
     for norm in dict.fromkeys(row.norm for row in rows):
         if not wide:
@@ -31,15 +32,16 @@ def print_table(rows: Sequence[Row], examples: Sequence[Example], console: Conso
             table.add_column("norm", min_width=names, no_wrap=True)
         table.add_column("check", min_width=labels, no_wrap=True)
         table.add_column("in", min_width=len("float64"), no_wrap=True)
-        for heading in ("absolute", "relative", "allowed") if wide else ("relative",):
+        for heading in ("absolute", "relative", "allowed") if complete else ("relative",):
             table.add_column(heading, min_width=8 if heading != "allowed" else 7, justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
         for row in sorted(rows, key=lambda row: order.index(row.check)):
             if row.norm == norm:
                 outcome = "ok" if row.passed else "FAIL"
-                cells = [row.check, row.dtype, f"{row.relative:.1e}", outcome]
-                if wide:
-                    cells = [norm, *cells[:2], f"{row.absolute:.1e}", cells[2], f"{row.tolerance:.0e}", outcome]
+                errors = [f"{row.relative:.1e}"]
+                if complete:
+                    errors = [f"{row.absolute:.1e}", *errors, f"{row.tolerance:.0e}"]
+                cells = [*([norm] if wide else []), row.check, row.dtype, *errors, outcome]
                 table.add_row(*cells, style=None if row.passed else "bold red")
         console.print(table)
         console.print()
