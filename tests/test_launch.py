@@ -95,7 +95,7 @@ def test_a_stop_says_how_many_are_complete(launch):
     assert str(stopped.value).startswith("stopped by Ctrl-C. 1 of 4 runs are complete")
 
 
-@pytest.mark.parametrize("options", [["--dry-run"], ["--seeds", "0", "--quiet"]], ids=["dry run", "complete runs"])
+@pytest.mark.parametrize("options", [["--dry-run"], ["--seeds", "0"]], ids=["dry run", "complete runs"])
 def test_no_torch_where_nothing_is_trained(bnbench, tiny, tmp_path, data_folder, options):
     assert bnbench("run", tiny, "--out", "results").exit_code == 0
     code = f"""
