@@ -11,6 +11,7 @@ from bnbench.analysis.sweep import Line, Point, Sweep
 from bnbench.console import JSON_SCHEMA_VERSION
 from bnbench.report.cells import NOTHING, mean_text, number
 from bnbench.report.formats import Format, show
+from bnbench.report.formats.markdown import table_lines
 from bnbench.report.formats.text import WIDEST, wrapped
 from bnbench.report.formats.view import Block, Cells, View
 from bnbench.report.sweep_words import MARKS, diverged_text, measured, sentences, verdict
@@ -147,6 +148,11 @@ def _grid_cell(point: Point | None, one: Sweep) -> str:
 
 
 # Records.
+
+
+def markdown(one: Sweep) -> list[str]:
+    """The lines of a table."""
+    return table_lines(*_plain(one))
 
 
 def _plain(one: Sweep) -> tuple[list[str], Cells]:

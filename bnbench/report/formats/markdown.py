@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from bnbench.report.formats.view import Block, View
+from bnbench.report.formats.view import Block, Cells, View
 
 
 def show(view: View, console: Console) -> None:
@@ -15,10 +15,14 @@ def show(view: View, console: Console) -> None:
 
 
 def print_block(block: Block, console: Console) -> None:
-    lines = [f"**{block.title}**", "", "| " + " | ".join(block.headings) + " |"]
-    lines.append("|" + "|".join(" --- " if heading == "arm" else " ---: " for heading in block.headings) + "|")
-    lines += ["| " + " | ".join(row) + " |" for row in block.cells]
+    lines = [f"**{block.title}**", "", *table_lines(block.headings, block.cells)]
     console.print("\n".join(lines) + "\n", soft_wrap=True)
+
+
+def table_lines(headings: list[str], cells: Cells) -> list[str]:
+    """The lines of a table."""
+    rule = "|" + "|".join(" --- " if heading == "arm" else " ---: " for heading in headings) + "|"
+    return ["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in cells)]
 
 
 def _print_list(sentences: Sequence[str], console: Console) -> None:
