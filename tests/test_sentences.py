@@ -150,7 +150,7 @@ def test_unknown_and_how_many_seeds_would_decide(say):
 def test_unknown_though_the_seeds_are_there(say):
     out = say({"plain": by_seed(PLAIN), "bn": shifted(0.0018, wobble=8)}, **SAME)
     assert out[0] == (
-        "Unknown: bn. 8 seeds show equal arms to be the same 4 times in 5; these 8 did not."
+        "Unknown: bn. If the arms were equal, 8 seeds would answer 'same' in 4 of 5 studies."
         " If the difference seen is true (+0.18 points), about 20 seeds would decide."
     )
 

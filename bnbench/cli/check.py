@@ -28,8 +28,8 @@ def check(
     FILE:NAME to choose one.
 
     The exit code is 1 if the layer is wrong, raises or takes too long, and 2 if
-    there is nothing to check. The code in FILE runs with your rights: check only
-    code that you trust.
+    there is nothing to check. The code in FILE can do everything that you can do on
+    this computer: check only code that you trust.
 
     \b
     Examples:

@@ -24,12 +24,16 @@ def compare(
     baseline: Baseline = None,
     metric: Metric = "valid_accuracy",
     at: At = "final",
-    target: Annotated[float | None, typer.Option(metavar="0.97", help="Add when each arm first reached 0.97.")] = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="0.97", help="Add the epoch at which each arm first reached 97 %.")
+    ] = None,
     early: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Add the mean over the first N epochs.", show_default="3 with --target"),
+        typer.Option(metavar="N", min=1, help="Add the mean of the first N epochs.", show_default="3 with --target"),
     ] = None,
-    same: Annotated[float | None, typer.Option(metavar="0.3", help="Show which arms are the same within 0.3.")] = None,
+    same: Annotated[
+        float | None, typer.Option(metavar="0.3", help="Show which arms are the same within 0.3 points.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Explain what limits the answers.")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", hidden=True)] = False,
     by: Annotated[
@@ -44,7 +48,9 @@ def compare(
     only_changed: Annotated[
         bool, typer.Option("--only-changed/--all-config", help="Show the settings that differ, or all of them.")
     ] = True,
-    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Sort by COLUMN; by -COLUMN, worst first.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Sort by COLUMN, best first; -COLUMN: worst first.")
+    ] = None,
     top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Show the first N arms of each baseline.")] = None,
     form: Annotated[
         Literal["table", "markdown", "csv", "json", "latex"],

@@ -40,7 +40,7 @@ def test_norms(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set an option of the norm; repeatable.")
     ] = None,
 ) -> None:
-    """Test that each norm in FILE (Python) keeps the promises of every norm.
+    """Test the norms in FILE (Python): does each keep the promises of every norm?
 
     The tests use vectors and images. The exit code is 1 if a promise is not kept,
     and 2 if FILE cannot be used.

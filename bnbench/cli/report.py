@@ -24,7 +24,7 @@ def report(
 ) -> None:
     """Write one HTML page on the runs in each PATH: results folders or single runs.
 
-    The page has tables, learning curves, configs and commands, and needs no network.
+    The page has tables, learning curves, configs and commands, and needs no internet.
     It ends with the verdicts of the studies in each PATH, if there are any.
     The same results give the same bytes.
 

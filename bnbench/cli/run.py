@@ -55,11 +55,15 @@ def run(
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as in tcp://host:8786."),
+        typer.Option(
+            metavar="ADDRESS", help="Train on a Dask cluster; its scheduler is at ADDRESS, as in tcp://host:8786."
+        ),
     ] = None,
     engine: Annotated[
         Literal["auto", "eager", "traced", "stacked"],
-        typer.Option(metavar="ENGINE", help="auto, eager, traced or stacked: how steps are made; same results."),
+        typer.Option(
+            metavar="ENGINE", help="auto, eager, traced or stacked. The results are the same, the speed is not."
+        ),
     ] = "auto",
     stack: Annotated[
         int | None, typer.Option(metavar="N", min=2, max=100, help="Train at most N runs as one stacked network.")

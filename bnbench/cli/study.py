@@ -41,7 +41,7 @@ def study(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder of the full runs.", show_default="results/studies/NAME/runs"),
+        typer.Option(metavar="DIR", help="The folder of the runs.", show_default="results/studies/NAME/runs"),
     ] = None,
     data_dir: DataDir = None,
     jobs: Annotated[
@@ -51,7 +51,7 @@ def study(
         ),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler.")
+        str | None, typer.Option(metavar="ADDRESS", help="Train on a Dask cluster; its scheduler is at ADDRESS.")
     ] = None,
     form: TextOrJson = "table",
     quiet: Quiet = False,
@@ -59,7 +59,7 @@ def study(
     """Train what is missing of the study NAME, and judge its claims.
 
     NAME is a file of configs/studies, or the path of a study file. The outcome goes to
-    results/studies/NAME. The exit code is 0 whatever the verdicts.
+    results/studies/NAME. The exit code is 0, whatever the verdicts are.
 
     `bnbench study new NAME` writes a study file to fill in.
 

@@ -21,7 +21,9 @@ def tune(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable.")
     ] = None,
     seeds: Annotated[str, typer.Option(metavar="SEEDS", help="The seeds of the final runs.")] = "0..9",
-    tuning_seeds: Annotated[str, typer.Option(metavar="SEEDS", help="The seeds that choose.")] = "1000..1002",
+    tuning_seeds: Annotated[
+        str, typer.Option(metavar="SEEDS", help="The seeds of the runs that choose the value.")
+    ] = "1000..1002",
     norms: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A Python file with norms of your own; configs may name them.")
     ] = None,
@@ -40,7 +42,9 @@ def tune(
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as in tcp://host:8786."),
+        typer.Option(
+            metavar="ADDRESS", help="Train on a Dask cluster; its scheduler is at ADDRESS, as in tcp://host:8786."
+        ),
     ] = None,
     final: Annotated[
         bool, typer.Option("--final/--no-final", help="Train the winners, or stop after the choice.")
@@ -51,7 +55,8 @@ def tune(
     """Tune the arms of each CONFIG over the same grid, and compare them at their best.
 
     Each arm is trained at every value with the tuning seeds. The best mean on
-    held-out training images (data.valid) wins; of equal means, the smaller value.
+    held-out training images (data.valid) wins. If two means are equal, the smaller
+    value wins.
     Only the winners read the test images, once, with the final seeds. The grid
     and the rule are written to DIR/tune.json before the first run. Run the same
     command again to finish the rest, or with more values to widen the grid. With

@@ -107,7 +107,7 @@ def _tried(row: Row, question: Question) -> str:
     n = row.difference.n
     gap = f"{signed(row.difference.mean, loss=question.is_loss)}{'' if question.is_loss else ' points'}"
     return (
-        f"Unknown: {row.arm.label}. {n} seeds show equal arms to be the same 4 times in 5; these {n} did not."
+        f"Unknown: {row.arm.label}. If the arms were equal, {n} seeds would answer 'same' in 4 of 5 studies."
         f" If the difference seen is true ({gap}), {_if_seen(row)}."
     )
 
