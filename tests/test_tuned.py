@@ -4,6 +4,7 @@ Most tests replace the training: a function gives the accuracy of each run, and 
 """
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,7 @@ def test_equal_settings_and_best_against_best_stand_side_by_side(bnbench, tune):
     }
     gap = difference(test["bn"], test["plain"])
     assert bn["final_difference"] == pytest.approx(gap.mean) and bn["final_seeds"] == 3
+    assert bn["final_accuracy"] == pytest.approx(statistics.mean(test["bn"].values()))  # of the test images
     text = bnbench("compare", "--tuned", "results/tuned").stdout
     assert "equal: lr 0.1" in text and "best against best, test" in text and "which chose nothing" in text
     for form in ("markdown", "csv", "latex"):

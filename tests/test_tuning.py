@@ -22,8 +22,8 @@ def test_the_best_mean_over_the_seeds_wins_not_the_best_run():
 
 
 def test_equal_means_go_to_the_smaller_value_whatever_the_order_and_the_rounding():
-    first, second = [0.1, 0.2, 0.3], [0.3, 0.2, 0.1]
-    assert sum(first) != sum(second)  # in floating point
+    first, second = [0.137, 0.582, 0.867], [0.088, 0.582, 0.916]
+    assert math.fsum(first) < math.fsum(second)  # by rounding alone
     for results in (grid(lr_1=first, lr_2=second, lr_3=second), grid(lr_3=second, lr_2=first, lr_1=second)):
         assert choose(results).value == (1,)
 
