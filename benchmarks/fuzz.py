@@ -274,7 +274,7 @@ def in_process(arguments: list[str]) -> Outcome:
 def by_command(arguments: list[str]) -> Outcome:
     """The command as a process of its own."""
     command = [sys.executable, "-m", "bnbench", *arguments]
-    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=600, check=False)
     return Outcome(result.returncode, result.stdout, result.stderr)
 
 
