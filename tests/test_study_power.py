@@ -95,6 +95,8 @@ def test_a_crossover_needs_power_in_both_parts():
     both = power("crossover", 2.0, 2.0, 8, within=1.0, sd_stable=1.0)
     assert both.supported == pytest.approx(parts[0].supported + parts[1].supported - 1)
     assert both.contradicted == min(parts[0].contradicted, parts[1].contradicted)
+    wide = power("crossover", 2.0, 2.0, 8, within=1.0, sd_stable=2.0)
+    assert wide.contradicted == power("equivalent", 1.0, 2.0, 8).contradicted < parts[0].contradicted
     with pytest.raises(ConfigError, match="stable arm"):
         power("crossover", 2.0, 2.0, 8)
 

@@ -141,6 +141,8 @@ def test_the_crossed_interval_is_used_when_it_is_there():
     wide = Interval(0.6, 0.2, 40.0)
     assert verdict("superior", 0.3, around(0.6)) == "supported"
     assert verdict("superior", 0.3, around(0.6, interval=wide)) == "inconclusive"
+    censored = around(0.6, high=(math.inf,) * 5, interval=Interval(0.9, 0.01, 40.0))
+    assert judge("superior", 0.3, censored).effect == pytest.approx(0.6)
     assert Interval.of_difference(Difference(0.6, True, 5, se=0.2, df=40.0)) == wide
     assert Interval.of_difference(Difference(0.6, True, 1)) is None
 

@@ -1,6 +1,7 @@
 """`bnbench study`, `bnbench study new NAME`."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -149,8 +150,8 @@ def _simulate(form: str, quick: bool, quiet: bool) -> None:
         from bnbench.report.judge import print_rows
         from bnbench.studies.simulate import judge_the_judge
 
-    with console.stderr().status("simulating") as status:
-        rows = judge_the_judge(quick, lambda scene: None if quiet else status.update(f"simulating {scene}"))
+    with nullcontext() if quiet else console.stderr().status("simulating") as status:
+        rows = judge_the_judge(quick, lambda scene: None if status is None else status.update(f"simulating {scene}"))
     print_rows(rows, form, console.stdout())
     broken = [f"{row.kind}: {row.situation}" for row in rows if not row.kept]
     if broken:
