@@ -131,7 +131,7 @@ def test_exact_claims_hold_in_every_run_or_not_at_all():
 @pytest.mark.parametrize("kind", ["superior", "equivalent", "ratio"])
 def test_missing_runs_and_two_seeds_decide_nothing(kind):
     of = judge(kind, 0.3, around(5.0, missing=1))
-    assert of.verdict == "inconclusive" and "1 of 6 seeds are missing" in of.why
+    assert of.verdict == "inconclusive" and "1 of 6 seeds is missing" in of.why
     assert judge(kind, 0.3, Paired((5.0, 5.0))).verdict == "inconclusive"
     assert judge(kind, 0.3, Paired((), missing=8)).why == "8 of 8 seeds are missing"
     assert judge("exact", 0.3, Paired((0.0,), missing=1)).verdict == "inconclusive"
@@ -252,4 +252,4 @@ def test_a_look_is_judged_at_its_own_level():
 
 def test_a_look_with_missing_runs_does_not_lead_to_the_next():
     of = judge_looks("superior", 0.3, {3: Paired((1.0, 1.1), missing=1), 5: around(1.0)}, LEVELS)
-    assert of.verdict == "inconclusive" and "1 of 3 seeds are missing" in of.why
+    assert of.verdict == "inconclusive" and "1 of 3 seeds is missing" in of.why
