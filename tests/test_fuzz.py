@@ -30,3 +30,7 @@ def test_the_fuzz_finds_a_broken_promise(monkeypatch, tmp_path, module, name, br
     monkeypatch.setattr(module, name, broken)
     with pytest.raises((ZeroDivisionError, AssertionError)):
         fuzz.check(fuzz.Case(b"model: {type: mlp}\nx: 1\n"), tmp_path)
+
+
+def test_a_value_of_several_lines_makes_no_message_of_several_lines(tmp_path):
+    assert fuzz.check(fuzz.Case(b"lr: 0.1,0.2\n\n  x\n"), tmp_path) == "refused"  # the fuzz has found it

@@ -54,7 +54,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 
 TURNED = "1 - "
-_SEVERAL = re.compile(r"[^,\[\]{}]+(,[^,\[\]{}]+)+")
+_SEVERAL = re.compile(r"[^,\[\]{}\n]+(,[^,\[\]{}\n]+)+")  # on one line, so that a message has one line
 
 
 def keys_of(data: Any = None) -> dict[str, None]:
