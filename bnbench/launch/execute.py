@@ -77,7 +77,7 @@ def execute(
             prepared: list[Prepared] = []
             if runs is None or not all(run.finished for run in runs):
                 check_writable(out)
-                progress.starting(*_to_start(configs, runs, out, places, force=force))
+                session.starting(*_to_start(configs, runs, out, places, force=force))
                 with stop_at_once():
                     from bnbench.launch.prepare import prepare
 

@@ -34,6 +34,10 @@ class Session:
         self.unheard: OSError | None = None  # why progress can no longer be shown
         self._lock = threading.Lock()  # events and outcomes come from different threads
 
+    def starting(self, runs: int, workers: int) -> None:
+        """Show that training starts."""
+        self._show(self._progress.starting, runs, workers)
+
     def begin(self, runs: list[Planned]) -> None:
         """Set the runs of the command. Finished ones get their outcome at once."""
         self.runs = runs
