@@ -317,7 +317,7 @@ def test_a_hidden_folder_is_no_run(bnbench, results):
     shutil.copytree(results / "a", results / ".a")
     edit(results / "a/.tmp-seed-0", seed=7)
     after = bnbench("compare", results)
-    assert after.stdout == before and "seed-0" not in after.stderr
+    assert after.stdout == before and ".tmp-seed-0" not in after.stderr and "/.a/" not in after.stderr
 
 
 def test_a_loss_that_is_infinite_is_strict_json(bnbench, tmp_path):

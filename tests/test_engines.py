@@ -19,7 +19,7 @@ from bnbench.training.engines.traced import Traced
 from bnbench.training.experiment import Loaded
 
 BYTES = ("metrics.csv", "mistakes.csv", "model.pt")
-SHIPPED = sorted(REPOSITORY.glob("configs/**/*.yaml"))
+SHIPPED = sorted(path for path in (REPOSITORY / "configs").rglob("*.yaml") if path.parent.name in ("configs", "norms"))
 SMALL = [
     "data.dataset=mnist5k",
     "data.train_limit=544",

@@ -101,7 +101,7 @@ def test_a_wrong_grid_is_refused_at_its_line(bnbench, tiny, tmp_path, grid, mess
 
 
 def test_a_command_has_a_bounded_number_of_runs(tiny):
-    values = ", ".join(map(str, range(1, 1_000)))
+    values = ", ".join(map(str, range(1, 60)))
     with pytest.raises(ConfigError, match=r"makes [0-9,]+ arms; at most 100,000"):
         axes = ", ".join(f"{key}: [{values}]" for key in ("model.hidden", "data.batch_size", "train.epochs"))
         load_configs([with_grid(tiny, f"{{{axes.replace('model.hidden', 'data.train_limit')}}}")], ["norm.eps=0.1"])

@@ -100,7 +100,7 @@ def with_norm(norm):
         (NO_ACTIVATION, "{type: weight}", "model.activation: none needs a norm that brings its own activation: filter"),
         (MLP, "{type: evonorm_b0}", "model.activation: evonorm_b0 brings its own activation; use activation: none"),
         (CNN, "{type: filter_response}", "model.activation: filter_response brings its own activation; use activ"),
-        (NO_ACTIVATION, "{type: evonorm_b0, placement: after_activation}", "norm.placement: got 'after_activati"),
+        (NO_ACTIVATION, "{type: evonorm_b0, placement: after_activation}", "norm.placement: must be before_activation"),
         (NO_ACTIVATION, "{type: filter_response}", "norm.type: filter response norm needs images: "),
         (NO_ACTIVATION, "{type: evonorm_s0, num_groups: 5}", "norm.num_groups: 5 does not divide 8 features; choose"),
         (MLP, "{type: rms, p: 0.5, implementation: builtin}", "norm.p: torch's RMS norm has no p; use implementation:"),

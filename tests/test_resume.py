@@ -22,7 +22,7 @@ from bnbench.training import checkpoint, experiment
 from bnbench.training.events import Notice
 
 SAME = ("config.yaml", "metrics.csv", "mistakes.csv", "model.pt")
-SHIPPED = sorted(path for path in (REPOSITORY / "configs").rglob("*.yaml") if path.parent.name != "studies")
+SHIPPED = sorted(path for path in (REPOSITORY / "configs").rglob("*.yaml") if path.parent.name in ("configs", "norms"))
 TINY = ["data.dataset=mnist5k", "data.train_limit=200", "data.valid_limit=100", "train.epochs=3", "device=cpu"]
 
 

@@ -422,7 +422,7 @@ def test_status_complete_is_written_last(tiny, tmp_path, monkeypatch, bnbench):
 @pytest.mark.parametrize("force", [False, True])
 def test_a_kill_at_any_change_of_a_file_loses_nothing(bnbench, tiny, tmp_path, monkeypatch, force):
     """Stop before the k-th write or removal, for every k. The same command then writes the same bytes."""
-    arguments = ["run", tiny, "--set", "train.epochs=1", "--quiet"]
+    arguments = ["run", tiny, "--set", "train.epochs=1"]
     bnbench(*arguments, "--out", "whole")
     whole = contents(tmp_path / "whole/tiny,train.epochs=1/seed-0")["metrics.csv"]
     folder = tmp_path / "results/tiny,train.epochs=1/seed-0"
