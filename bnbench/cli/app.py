@@ -68,9 +68,17 @@ def _open_what_is_closed() -> None:
 
 
 def _drop_output() -> None:
-    """Send what stdout still holds to the null device, so that flushing it at the end does not fail again."""
+    """Send what the streams still hold to the null device, so that flushing it at the end does not fail again.
+
+    stderr keeps its device if it can be written: it has the message for the user.
+    """
     with suppress(OSError):  # it may have no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    try:
+        sys.stderr.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _explain(error: BaseException) -> int:
