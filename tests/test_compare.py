@@ -382,3 +382,15 @@ def test_a_closed_pipe_is_no_traceback(results):
         command = f"{sys.executable} -m bnbench {arguments.format(results=results)} | true; exit ${{PIPESTATUS[0]}}"
         result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
         assert result.returncode == 141 and "Traceback" not in result.stderr  # 1 would be a failed check
+
+
+def test_diverged_seeds_of_an_arm_share_a_note(bnbench, tmp_path):
+    for seed, losses in ((0, [0.5]), (1, [0.5]), (2, [0.5, 0.5])):
+        make_run(tmp_path / "r", "a", seed, losses)
+        edit(tmp_path / "r/a" / f"seed-{seed}", status="diverged")
+    make_run(tmp_path / "r", "b", 0, [0.5])
+    said = [line for line in bnbench("compare", tmp_path / "r").stderr.splitlines() if "so not in any mean" in line]
+    assert said == [
+        f"diverged after epoch 1, so not in any mean: {tmp_path / 'r/a'}, seeds 0..1",
+        f"diverged after epoch 2, so not in any mean: {tmp_path / 'r/a/seed-2'}",
+    ]

@@ -6,7 +6,7 @@ a table counts them with their arm, and a note names each.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,12 +121,10 @@ def collect(paths: Sequence[Path]) -> Runs:
                 arm.complete.append(run)
             elif run.status == "diverged":
                 arm.diverged.append(run)
-                notes.append(
-                    Note(Kind.LEFT_OUT, f"diverged after epoch {len(run.rows)}, so not in any mean: {run.path}")
-                )
             else:
                 arm.unfinished.append(run)
                 notes.append(Note(Kind.LEFT_OUT, f"left out, not finished ({run.status}): {run.path}"))
+        notes += _diverged(arm.diverged)
         groups[group].append(arm)
     for group, arms in list(groups.items()):
         if not any(arm.complete or arm.diverged for arm in arms):
@@ -148,6 +146,16 @@ def shortened(arms: Sequence[Arm]) -> list[Note]:
     """A note for each arm with a shortened name, for displays without a column for each setting that differs."""
     words = settings_in_words({arm.name: arm.config for arm in arms})
     return [Note(Kind.NAME, f"{arm.label} has {words[arm.name]}") for arm in arms if words.get(arm.name)]
+
+
+def _diverged(runs: Sequence[Run]) -> Iterator[Note]:
+    """A note for each folder and epoch with diverged runs of an arm."""
+    same: dict[tuple[int, Path], list[Run]] = defaultdict(list)
+    for run in runs:
+        same[len(run.rows), run.path.parent].append(run)
+    for (epoch, folder), some in same.items():
+        where = f"{folder}, seeds {seed_ranges([run.seed for run in some])}" if len(some) > 1 else some[0].path
+        yield Note(Kind.LEFT_OUT, f"diverged after epoch {epoch}, so not in any mean: {where}")
 
 
 def _read(paths: Sequence[Path], notes: list[Note]) -> Iterable[Run]:

@@ -140,7 +140,7 @@ def _names(place: Path) -> set[str]:
 
 
 def _originals_in(name: str, place: Path, there: set[str]) -> list[_File]:
-    """The files in `place` with the name of an original, of the names that are `there`. Raises OSError.
+    """The files in `place` that have the name of an original; `there` has all names in it. Raises OSError.
 
     A packed file comes before an unpacked one. Some tools write a dot for the second hyphen.
     """

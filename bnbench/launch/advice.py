@@ -28,7 +28,7 @@ def compare_command(out: Path, arms: Sequence[str]) -> str:
 
 
 def _of_base(out: Path, base: str, names: Sequence[str], there: set[str]) -> list[str]:
-    """One pattern for the arms with a base and a suffix if it matches no other folder; else each name."""
+    """The folders of the arms: one pattern if it matches no other folder, or else each name."""
     mine = [name for name in names if name.startswith(f"{base},")]
     place = shlex.quote(str(out))
     if len(mine) < 2 or {name for name in there if name.startswith(f"{base},")} != set(mine):

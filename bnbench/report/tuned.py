@@ -182,7 +182,8 @@ def legend(tuned: Tuned) -> Iterator[str]:
         " test images."
     )
     yield (
-        f"±, [ ]: {100 * LEVEL:.0f} % intervals, of the test images over {tuned.final.over}, else over seeds."
+        f"±, [ ]: {100 * LEVEL:.0f} % intervals. On the test images, they are over {tuned.final.over};"
+        " on others, over seeds."
         " ~: its interval covers 0; ?: it leaves out 0, but p is above 0.05, or there are too few seeds to test."
     )
 

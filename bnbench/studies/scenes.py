@@ -26,7 +26,7 @@ SPREADS = {
     "MLP": (0.25, "mlp_bn,norm.momentum=0.1 - mlp_no_bn"),
     "tutorial's MLP": (0.39, "mlp_bn - mlp_no_bn"),
 }
-# Logs of ratios of the training loss after the first epoch, of the same arms.
+# Each is the log of a ratio: the training losses of the same two arms after the first epoch.
 LOG_SPREADS = {"CNN": 0.077, "MLP": 0.022}
 # Differences of real runs: mlp_bn - mlp_no_bn, with a tail; mlp_partial_rms - mlp_batch, with one bad seed of eleven.
 TAIL = (-0.39, -0.07, -0.89, -0.44, -0.36, -0.48, -0.29, 0.09, -1.23, -0.72)
